@@ -1,0 +1,22 @@
+# Compiler settings, as targets: percale_options carries them to every module.
+option(PERCALE_WERROR "Treat warnings as errors" OFF)
+option(PERCALE_STATIC "Link programs fully static" OFF)
+option(PERCALE_ETCD "Build the etcd client (off for sanitizers: gRPC is not instrumented)" ON)
+option(PERCALE_FUZZ "Build libFuzzer targets (clang only)" OFF)
+set(PERCALE_SANITIZE "" CACHE STRING "Sanitizers to compile with, e.g. address,undefined or thread")
+
+add_library(percale_options INTERFACE)
+target_compile_features(percale_options INTERFACE cxx_std_20)
+target_include_directories(percale_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
+target_compile_options(percale_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Wswitch-enum
+  # g++ 12 reports uses of uninitialised or out-of-range memory inside inlined std::variant and std::string that are not there.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow>
+  $<$<BOOL:${PERCALE_WERROR}>:-Werror>)
+if(PERCALE_SANITIZE)
+  target_compile_options(percale_options INTERFACE -fsanitize=${PERCALE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(percale_options INTERFACE -fsanitize=${PERCALE_SANITIZE})
+endif()
+if(PERCALE_STATIC)
+  target_link_options(percale_options INTERFACE -static)
+endif()
