@@ -213,7 +213,7 @@ class Computation {
     const auto own = self_.address(session.address.family());
     session.passive = kind == PeeringKind::kGlobal && node != nullptr && own &&
                       base::to_string(session.address) > base::to_string(own->address);
-    add(std::move(session), peer, "", name);
+    add(std::move(session), peer, "", fmt::format("BGPPeer({})", name));
   }
 
   void add_node(const std::string& name, const Peer& peer, PeeringKind kind, const std::string& node_name,
@@ -228,7 +228,7 @@ class Computation {
       session.port = node_port(inputs_, node_name);
       if (!session.port) session.port = global_configuration(inputs_).listen_port;
       session.as_number = node_as(inputs_, node->second);
-      add(std::move(session), peer, node->second.route_reflector_cluster_id, name);
+      add(std::move(session), peer, node->second.route_reflector_cluster_id, fmt::format("BGPPeer({})", name));
     }
   }
 

@@ -54,11 +54,11 @@ class ReplyReader {
 
 struct ProtocolRow {
   std::string name;
-  std::string type;     // "BGP", "Kernel", …
-  std::string state;    // "up", "start", "down", "stop", "flush"
-  std::string since;
-  std::string session;  // BGP: "Established", "Active", …; empty when the row is down
-  std::string detail;   // what BIRD adds, e.g. "Socket: Connection refused"
+  std::string type = {};     // "BGP", "Kernel", …
+  std::string state = {};    // "up", "start", "down", "stop", "flush"
+  std::string since = {};
+  std::string session = {};  // BGP: "Established", "Active", …; empty when the row is down
+  std::string detail = {};   // what BIRD adds, e.g. "Socket: Connection refused"
   bool is_calico_session() const;  // Mesh_, Global_, Node_ or Local_Workload_
   bool established() const { return session == "Established"; }
   friend bool operator==(const ProtocolRow&, const ProtocolRow&) = default;

@@ -31,7 +31,7 @@ bool State::apply(const model::Update& update) {
         using Change = std::decay_t<decltype(change)>;
         if constexpr (std::is_same_v<Change, model::NodeChange> || std::is_same_v<Change, model::IpPoolChange> ||
                       std::is_same_v<Change, model::DocumentChange>) {
-          return apply(change);
+          return absorb(change);
         } else {
           return false;
         }
@@ -39,15 +39,15 @@ bool State::apply(const model::Update& update) {
       update);
 }
 
-bool State::apply(const model::NodeChange& change) {
+bool State::absorb(const model::NodeChange& change) {
   std::optional<model::Node> node = change.value;
   if (node) node->labels.clear();  // symbols of the decoder's thread; selectors read the texts
   return assign(inputs_.nodes, std::string(change.key.name.view()), std::move(node));
 }
 
-bool State::apply(const model::IpPoolChange& change) { return assign(inputs_.pools, change.key.name, change.value); }
+bool State::absorb(const model::IpPoolChange& change) { return assign(inputs_.pools, change.key.name, change.value); }
 
-bool State::apply(const model::DocumentChange& change) {
+bool State::absorb(const model::DocumentChange& change) {
   const bool configuration = change.key.kind == model::DocumentKind::kBgpConfiguration;
   if (!configuration && change.key.kind != model::DocumentKind::kBgpPeer) return false;
   Diagnostics found;

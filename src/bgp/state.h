@@ -27,9 +27,9 @@ class State {
   Diagnostics diagnostics() const;
 
  private:
-  bool apply(const model::NodeChange& change);
-  bool apply(const model::IpPoolChange& change);
-  bool apply(const model::DocumentChange& change);
+  bool absorb(const model::NodeChange& change);
+  bool absorb(const model::IpPoolChange& change);
+  bool absorb(const model::DocumentChange& change);
 
   Inputs inputs_;
   std::map<model::DocumentKey, Diagnostics> diagnostics_;
