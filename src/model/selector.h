@@ -1,0 +1,78 @@
+// selector.h: Calico's selector language (spec datamodel §5): parse, canonical text, unique ID, evaluation, and the label
+// restrictions from which an index can tell which endpoints need to be looked at.
+//
+// A Selector is immutable and cheap to copy (one shared pointer); equal canonical text does not imply equal pointers unless
+// both came from the same SelectorCache. Evaluation allocates nothing.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/symbol.h"
+#include "model/labels.h"
+
+namespace model {
+
+// What a selector demands of one label, derived from its expression (spec felix-agent §3.6).
+struct LabelRestriction {
+  Symbol name;
+  bool must_be_present = false;
+  bool must_be_absent = false;
+  std::optional<std::vector<Symbol>> values;  // if set, the value must be one of these; sorted by id
+};
+
+class Selector {
+ public:
+  Selector();  // all()
+
+  // Errors name the position and what was expected there. The empty text is all().
+  static base::Result<Selector> parse(std::string_view text, base::Interner& interner);
+
+  bool matches(std::span<const Label> labels) const;  // labels sorted as model::Labels
+  const std::string& canonical() const;               // spec §5.4
+  const std::string& unique_id() const;               // "s:" + 38 characters, spec §5.5
+
+  // Restrictions every matching label set fulfils, sorted by name id; empty means "cannot tell, look at all".
+  std::span<const LabelRestriction> restrictions() const;
+  bool is_impossible() const;  // the restrictions contradict each other: matches nothing
+  bool matches_everything() const;  // canonical text is all()
+
+  friend bool operator==(const Selector& a, const Selector& b) { return a.body_ == b.body_ || a.canonical() == b.canonical(); }
+
+  struct Body;
+
+ private:
+  explicit Selector(std::shared_ptr<const Body> body) : body_(std::move(body)) {}
+  friend class SelectorCache;
+  std::shared_ptr<const Body> body_;
+};
+
+// Parses each distinct text once. Ten thousand policies with thirty selectors between them hold thirty syntax trees.
+// Belongs to one thread. Drops texts nobody refers to any more when it has doubled since the last sweep.
+class SelectorCache {
+ public:
+  explicit SelectorCache(base::Interner& interner);
+  ~SelectorCache();
+  SelectorCache(const SelectorCache&) = delete;
+  SelectorCache& operator=(const SelectorCache&) = delete;
+
+  base::Result<Selector> parse(std::string_view text);
+
+ private:
+  struct Table;
+  std::unique_ptr<Table> table_;
+};
+
+// The scheme of every IP set's identifier (spec §5.5): `kind` and 38 characters that stand for kind and content.
+//   hashed_id("s:", selector.canonical())   hashed_id("n:", selector.unique_id() + ",tcp,http")
+std::string hashed_id(std::string_view kind, std::string_view content);
+
+// Textual rewriting helpers of spec §5.7–5.8: parse, prefix every label name, print canonically.
+base::Result<std::string> with_label_prefix(std::string_view selector, std::string_view prefix);
+
+}  // namespace model
