@@ -1,5 +1,5 @@
-// check.h: CHECK(condition) aborts when one of our own invariants is broken, in every build. A start-up resync repairs what a
-// crash leaves behind; carrying on with a broken invariant could open traffic.
+// check.h: CHECK(condition) aborts when one of our own invariants is broken, in every build. A start-up resync repairs
+// what a crash leaves behind; carrying on with a broken invariant could open traffic.
 #pragma once
 
 namespace base {

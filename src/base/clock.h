@@ -1,5 +1,5 @@
-// clock.h: time as the program sees it. Only os/ and testing/ implement Clock; everything else is handed one, so that the
-// simulator can run years in a second and no test depends on real time.
+// clock.h: time as the program sees it. Only os/ and testing/ implement Clock; everything else is handed one, so that
+// the simulator can run years in a second and no test depends on real time.
 #pragma once
 
 #include <chrono>

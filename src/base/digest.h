@@ -1,5 +1,5 @@
-// digest.h: the hashes and encodings Calico uses in names: SHA-224 (selector and rule IDs), SHA-256 (shortened chain names),
-// SHA3-224 (policy groups), base64 with and without the URL alphabet. Over OpenSSL's libcrypto.
+// digest.h: the hashes and encodings Calico uses in names: SHA-224 (selector and rule IDs), SHA-256 (shortened chain
+// names), SHA3-224 (policy groups), base64 with and without the URL alphabet. Over OpenSSL's libcrypto.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 #include "base/fd.h"
 
-#include <cerrno>
 #include <unistd.h>
+#include <cerrno>
 
 namespace base {
 

@@ -1,7 +1,7 @@
 #include "base/ip.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -120,9 +120,7 @@ std::string to_string(const IpAddress& address) {
   return text;
 }
 
-std::string to_string(const Prefix& prefix) {
-  return to_string(prefix.address) + "/" + std::to_string(prefix.length);
-}
+std::string to_string(const Prefix& prefix) { return to_string(prefix.address) + "/" + std::to_string(prefix.length); }
 
 Result<MacAddress> parse_mac(std::string_view text) {
   MacAddress mac;

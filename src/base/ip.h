@@ -1,5 +1,5 @@
-// ip.h: addresses and prefixes in binary, printed as Go's net package prints them (RFC 5952 for IPv6), because those texts
-// end up in etcd keys, set members and rule hashes.
+// ip.h: addresses and prefixes in binary, printed as Go's net package prints them (RFC 5952 for IPv6), because those
+// texts end up in etcd keys, set members and rule hashes.
 #pragma once
 
 #include <array>

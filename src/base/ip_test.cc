@@ -14,15 +14,23 @@ TEST(Ip, AddressesPrintAsTheyShould) {
 }
 
 TEST(Ip, BadAddressesAreRefused) {
-  for (const char* text : {"", "10.0.0", "10.0.0.256", "10.0.0.01", "1.2.3.4 ", "fe80::1%eth0", "::g", "1:2:3:4:5:6:7:8:9"}) {
+  for (const char* text :
+       {"", "10.0.0", "10.0.0.256", "10.0.0.01", "1.2.3.4 ", "fe80::1%eth0", "::g", "1:2:3:4:5:6:7:8:9"}) {
     EXPECT_FALSE(parse_address(text)) << text;
   }
 }
 
 TEST(Ip, CidrsAreMasked) {
-  struct Case { const char* input; const char* printed; };
-  for (const Case& c : {Case{"10.1.2.3/8", "10.0.0.0/8"}, {"10.1.2.3/32", "10.1.2.3/32"}, {"10.1.2.3/0", "0.0.0.0/0"},
-                        {"10.1.2.255/25", "10.1.2.128/25"}, {"fd00::ffff/120", "fd00::ff00/120"}, {"fd00::1/0", "::/0"}}) {
+  struct Case {
+    const char* input;
+    const char* printed;
+  };
+  for (const Case& c : {Case{"10.1.2.3/8", "10.0.0.0/8"},
+                        {"10.1.2.3/32", "10.1.2.3/32"},
+                        {"10.1.2.3/0", "0.0.0.0/0"},
+                        {"10.1.2.255/25", "10.1.2.128/25"},
+                        {"fd00::ffff/120", "fd00::ff00/120"},
+                        {"fd00::1/0", "::/0"}}) {
     auto prefix = parse_cidr(c.input);
     ASSERT_TRUE(prefix) << c.input;
     EXPECT_EQ(to_string(*prefix), c.printed);

@@ -1,7 +1,8 @@
-// loop.h: one thread's event loop, as an interface. os::EventLoop (real) and testing::SimLoop (virtual clock) implement it.
+// loop.h: one thread's event loop, as an interface. os::EventLoop (real) and testing::SimLoop (virtual clock) implement
+// it.
 //
-// Thread rules: post() may be called from any thread; everything else only from the loop's own thread (or before run()).
-// Callbacks run one at a time on the loop's thread, must not block and must not throw.
+// Thread rules: post() may be called from any thread; everything else only from the loop's own thread (or before
+// run()). Callbacks run one at a time on the loop's thread, must not block and must not throw.
 #pragma once
 
 #include <cstdint>

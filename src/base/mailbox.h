@@ -1,11 +1,11 @@
-// mailbox.h: the only way values cross threads. A writer pushes, the reader's loop takes; when the reader lags, what waits is
-// merged into one element by Fold, so the backlog is bounded by what one element can hold.
+// mailbox.h: the only way values cross threads. A writer pushes, the reader's loop takes; when the reader lags, what
+// waits is merged into one element by Fold, so the backlog is bounded by what one element can hold.
 //
 //   Mailbox<Changes, FoldChanges> box(reader_loop, [&](Changes c) { apply(std::move(c)); });
 //   box.push(std::move(changes));        // any thread
 //
-// Order: the reader sees everything pushed, in push order, each element merged by fold(pending, later). The mailbox must
-// outlive the reader loop's last turn.
+// Order: the reader sees everything pushed, in push order, each element merged by fold(pending, later). The mailbox
+// must outlive the reader loop's last turn.
 #pragma once
 
 #include <functional>

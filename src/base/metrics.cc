@@ -75,9 +75,11 @@ void append_series(std::string& out, std::string_view name, std::string_view suf
 void append_summary(std::string& out, const std::string& name, const std::string& labels, const MetricCell& cell) {
   std::vector<double> sorted = cell.sample;
   std::sort(sorted.begin(), sorted.end());
-  for (const auto& [text, share] : {std::pair{"quantile=\"0.5\"", 0.5}, {"quantile=\"0.9\"", 0.9}, {"quantile=\"0.99\"", 0.99}}) {
-    const double value =
-        sorted.empty() ? std::nan("") : sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+  for (const auto& [text, share] :
+       {std::pair{"quantile=\"0.5\"", 0.5}, {"quantile=\"0.9\"", 0.9}, {"quantile=\"0.99\"", 0.99}}) {
+    const double value = sorted.empty()
+                             ? std::nan("")
+                             : sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
     append_series(out, name, "", labels, text, value);
   }
   append_series(out, name, "_sum", labels, "", cell.sum);
@@ -120,7 +122,8 @@ struct MetricRegistry::Families {
   mutable std::mutex mutex;
   std::map<std::string, Family, std::less<>> by_name;
 
-  std::shared_ptr<MetricCell> cell(Type type, std::string_view name, std::string_view help, const MetricLabels& labels) {
+  std::shared_ptr<MetricCell> cell(Type type, std::string_view name, std::string_view help,
+                                   const MetricLabels& labels) {
     const std::lock_guard lock(mutex);
     auto found = by_name.find(name);
     if (found == by_name.end()) found = by_name.emplace(std::string(name), Family{type, std::string(help), {}}).first;

@@ -1,5 +1,6 @@
-// metrics.h: counters, gauges and summaries by Prometheus name. Handles are cheap, copyable and thread-safe; the registry
-// outlives them. Names and labels are Felix's where Felix has the metric (spec felix-agent §5), `percale_` otherwise.
+// metrics.h: counters, gauges and summaries by Prometheus name. Handles are cheap, copyable and thread-safe; the
+// registry outlives them. Names and labels are Felix's where Felix has the metric (spec felix-agent §5), `percale_`
+// otherwise.
 #pragma once
 
 #include <cstdint>

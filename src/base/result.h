@@ -1,7 +1,7 @@
 // result.h: how expected failures travel.
 //
-// A function that can fail for a reason outside the program returns Result<T> and is [[nodiscard]]. Broken invariants use
-// CHECK (base/check.h) instead. Spelled like std::expected, so that C++23's can take its place one day.
+// A function that can fail for a reason outside the program returns Result<T> and is [[nodiscard]]. Broken invariants
+// use CHECK (base/check.h) instead. Spelled like std::expected, so that C++23's can take its place one day.
 #pragma once
 
 #include <string>

@@ -57,8 +57,8 @@ Symbol Interner::intern(std::string_view text) {
   if (const auto known = table_->symbols.find(text); known != table_->symbols.end()) return *known;
   CHECK(text.size() < UINT32_MAX);
   std::byte* place = table_->allocate(sizeof(Symbol::Entry) + text.size());
-  auto* entry = new (place) Symbol::Entry{static_cast<std::uint32_t>(table_->symbols.size() + 1),
-                                          static_cast<std::uint32_t>(text.size())};
+  auto* entry = new (place)
+      Symbol::Entry{static_cast<std::uint32_t>(table_->symbols.size() + 1), static_cast<std::uint32_t>(text.size())};
   std::memcpy(place + sizeof(Symbol::Entry), text.data(), text.size());
   const Symbol symbol(entry);
   table_->symbols.insert(symbol);

@@ -1,9 +1,9 @@
-// symbol.h: interned strings. Equal text gives the same Symbol, so comparing is comparing pointers, and a label costs eight
-// bytes wherever it is used.
+// symbol.h: interned strings. Equal text gives the same Symbol, so comparing is comparing pointers, and a label costs
+// eight bytes wherever it is used.
 //
-// Thread rules: an Interner belongs to one thread; the symbols it hands out are immutable and may be read by any thread that
-// received them through a queue. Symbols live as long as their Interner; nothing is ever freed, so intern only what repeats
-// (label names and values, policy, profile, tier and host names), never what is unique per endpoint.
+// Thread rules: an Interner belongs to one thread; the symbols it hands out are immutable and may be read by any thread
+// that received them through a queue. Symbols live as long as their Interner; nothing is ever freed, so intern only
+// what repeats (label names and values, policy, profile, tier and host names), never what is unique per endpoint.
 #pragma once
 
 #include <compare>
@@ -20,7 +20,8 @@ class Symbol {
 
   std::string_view view() const { return entry_ ? std::string_view(entry_->text(), entry_->size) : std::string_view(); }
   bool empty() const { return entry_ == nullptr; }
-  // Dense: 1, 2, 3 … in order of first interning; 0 for the empty string. For indexing arrays, never for ordering output.
+  // Dense: 1, 2, 3 … in order of first interning; 0 for the empty string. For indexing arrays, never for ordering
+  // output.
   std::uint32_t id() const { return entry_ ? entry_->id : 0; }
 
   friend bool operator==(Symbol a, Symbol b) { return a.entry_ == b.entry_; }
