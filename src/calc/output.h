@@ -102,6 +102,8 @@ struct ActiveProfile {
 };
 
 // The policies of one tier that apply to one endpoint, in order. A tier without any is left out.
+// Staged policies are listed, because the names of policy groups count them (spec dataplane §2.2), and are in State::policies
+// with their selector but without rules: they are never programmed and need no sets.
 struct TierPolicies {
   Symbol tier;
   model::TierAction default_action = model::TierAction::kDeny;
@@ -184,8 +186,14 @@ struct Delta {
 };
 using Output = std::variant<Snapshot, Delta>;
 
-// Aborts if the changes do not fit the state (a delta for an unknown set).
+// Contents, not pointers.
+bool equal(const State& a, const State& b);
+
+// Aborts if the changes do not fit the state (a delta for an unknown set). Removing what is not there is no error: folding
+// leaves such removals behind for objects that came and went between two looks of the reader.
 void apply(State& state, const Changes& changes);
+// A snapshot replaces the state, a delta changes it.
+void apply(State& state, const Output& output);
 // Afterwards `pending` is what applying both in turn would have done. Used when the reader lags.
 void fold(Changes& pending, Changes&& later);
 // For Mailbox<Output, …>: a snapshot replaces what waits, a delta folds into it.

@@ -68,6 +68,10 @@ class SelectorCache {
   std::unique_ptr<Table> table_;
 };
 
+// The scheme of every IP set's identifier (spec §5.5): `kind` and 38 characters that stand for kind and content.
+//   hashed_id("s:", selector.canonical())   hashed_id("n:", selector.unique_id() + ",tcp,http")
+std::string hashed_id(std::string_view kind, std::string_view content);
+
 // Textual rewriting helpers of spec §5.7–5.8: parse, prefix every label name, print canonically.
 base::Result<std::string> with_label_prefix(std::string_view selector, std::string_view prefix);
 

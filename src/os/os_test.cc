@@ -185,7 +185,7 @@ TEST(Process, ChildInheritsNoDescriptorSignalMaskOrIgnoredSignal) {
   ignore_sigpipe();
   EventLoop loop;
   SignalWatch watch(loop, {SIGTERM}, [](int) {});
-  auto outcome = run({.arguments = {"sh", "-c", "ls /proc/self/fd; grep -E '^Sig(Blk|Ign)' /proc/$$/status"}});
+  auto outcome = run({.arguments = {"sh", "-c", "ls /proc/self/fd; grep -E '^Sig(Blk|Ign)' /proc/self/status"}});
   ASSERT_TRUE(outcome);
   // 3 is the directory that ls reads.
   EXPECT_THAT(outcome->output, HasSubstr("0\n1\n2\n3\nSigBlk"));

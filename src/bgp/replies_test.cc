@@ -1,0 +1,91 @@
+#include "bgp/replies.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bgp {
+namespace {
+
+Reply whole(std::string_view bytes) {
+  ReplyReader reader;
+  reader.feed(bytes);
+  auto reply = reader.next();
+  EXPECT_TRUE(reply.has_value());
+  return reply.value_or(Reply{});
+}
+
+constexpr std::string_view kProtocols =
+    "2002-Name       Proto      Table      State  Since         Info\n"
+    "1002-device1    Device     ---        up     10:00:01      \n"
+    " kernel4    Kernel     master4    up     10:00:01      \n"
+    " Mesh_192_0_2_12 BGP        ---        up     10:00:04      Established   \n"
+    " Global_192_0_2_1 BGP        ---        start  10:00:01      Active        Socket: Connection refused\n"
+    " Mesh_192_0_2_15 BGP        ---        down   10:00:01      Error: No listening socket\n"
+    " mine BGP        ---        up     10:00:04      Established   \n"
+    "0000 \n";
+
+TEST(Replies, ProtocolTable) {
+  const auto rows = parse_protocols(whole(kProtocols));
+  ASSERT_EQ(rows.size(), 6u);
+  EXPECT_EQ(rows[0].name, "device1");
+  EXPECT_FALSE(rows[0].is_calico_session());
+  EXPECT_TRUE(rows[2].established());
+  EXPECT_TRUE(rows[2].is_calico_session());
+  EXPECT_EQ(rows[3].session, "Active");
+  EXPECT_EQ(rows[3].detail, "Socket: Connection refused");
+  EXPECT_EQ(rows[4].session, "");
+  EXPECT_EQ(rows[4].detail, "Error: No listening socket");
+  EXPECT_FALSE(rows[5].is_calico_session());
+}
+
+TEST(Replies, StatusWithRecovery) {
+  const DaemonStatus status = parse_status(
+      whole("1000-BIRD 2.0.12\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n Last reboot on 2026-02-01 08:00:00\n"
+            "0024-Graceful restart recovery in progress\n   Waiting for 2 channels to recover\n   Wait timer is 36.670/60\n"
+            "0013 Daemon is up and running\n"));
+  EXPECT_EQ(status.version, "2.0.12");
+  EXPECT_EQ(status.router_id, "192.0.2.11");
+  EXPECT_EQ(status.last_reboot, "2026-02-01 08:00:00");
+  EXPECT_TRUE(status.recovering);
+  EXPECT_TRUE(status.running);
+}
+
+TEST(Replies, BytesArriveInAnyPieces) {
+  ReplyReader reader;
+  std::vector<Reply> replies;
+  const std::string stream = "0001 BIRD 2.0.12 ready.\n0002-Reading configuration from /x\n0003 Reconfigured\n";
+  for (char c : stream) {
+    reader.feed({&c, 1});
+    while (auto reply = reader.next()) replies.push_back(*reply);
+  }
+  ASSERT_EQ(replies.size(), 2u);
+  EXPECT_EQ(replies[1].back(), (ReplyLine{reply_code::kReconfigured, "Reconfigured"}));
+}
+
+TEST(Replies, SomethingElseIsNotBird) {
+  for (std::string_view bytes : {"HTTP/1.1 200 OK\n", "\n", "12 x\n", "abcd x\n"}) {
+    ReplyReader reader;
+    reader.feed(bytes);
+    EXPECT_FALSE(reader.next()) << bytes;
+    EXPECT_TRUE(reader.malformed()) << bytes;
+  }
+}
+
+TEST(Replies, Readiness) {
+  BgpStatus status;
+  EXPECT_FALSE(is_ready(status, false));
+  status.daemon_up = true;
+  EXPECT_TRUE(is_ready(status, true));
+  status.sessions = {{.name = "Mesh_1", .session = "Established"}, {.name = "Mesh_2", .session = "Active"}};
+  EXPECT_FALSE(is_ready(status, true));
+  EXPECT_TRUE(is_ready(status, false));
+  status.sessions[1].session = "Established";
+  EXPECT_TRUE(is_ready(status, true));
+  status.daemon.recovering = true;
+  EXPECT_FALSE(is_ready(status, true));
+  status.configuration_error = "x";
+  EXPECT_FALSE(is_ready(status, false));
+}
+
+}  // namespace
+}  // namespace bgp

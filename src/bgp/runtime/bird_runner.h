@@ -1,0 +1,116 @@
+// bird_runner.h: keeps a BIRD daemon on the configuration that the resources ask for (spec bgp §4).
+//
+// One render for a burst of changes; nothing is rendered before the first snapshot, or a restart of the agent would drop
+// every session. A new file is staged beside the live one, checked by BIRD, renamed over it and applied with `configure`,
+// which keeps unchanged sessions. What is refused stays out: the last good file remains in force and status() says why.
+//
+// The daemon is never stopped or restarted, not even on exit: it carries routes while the agent is away, and the next agent
+// adopts it by its control socket. With `supervise` a daemon that is not there is started, detached from the agent.
+//
+// All calls and callbacks on the loop's thread. Must not outlive its loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "bgp/generator.h"
+#include "bgp/replies.h"
+#include "bgp/runtime/bird_control.h"
+#include "bgp/state.h"
+#include "os/process.h"
+
+namespace bgp {
+
+struct RunnerOptions {
+  std::string config_path = "/etc/bird/bird.conf";
+  std::string socket_path = "/run/bird/bird.ctl";
+  std::string pid_path = "/run/bird/bird.pid";
+  std::string program = "bird";
+  std::string group = "bird";  // owns the file, because BIRD reads it again after it gave up root; ignored if unknown
+  std::string secret_directory = "/etc/calico/bgp-secrets";  // <secret name>/<key>, root only
+  bool supervise = false;
+  base::Duration quiet = std::chrono::milliseconds(100);  // spec §4.2 step 1
+  base::Duration longest_wait = std::chrono::seconds(1);
+  base::Duration retry = std::chrono::seconds(30);  // the same text can succeed later: an interface appears, a port is freed
+  base::Duration poll = std::chrono::seconds(5);
+};
+
+class BirdRunner {
+ public:
+  BirdRunner(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings, RunnerOptions options);
+  ~BirdRunner();
+  BirdRunner(const BirdRunner&) = delete;
+  BirdRunner& operator=(const BirdRunner&) = delete;
+
+  // A new snapshot begins: what is known is forgotten, the configuration stays as it is until in_sync().
+  void resync();
+  void apply(const model::Update& update);
+  void in_sync();
+
+  // As of the last poll. `changed` is called after every poll that saw something different.
+  const BgpStatus& status() const { return status_; }
+  void on_status(std::function<void(const BgpStatus&)> changed) { status_changed_ = std::move(changed); }
+
+ private:
+  enum class Step { kIdle, kChecking, kApplying };
+
+  void schedule(base::Duration delay);
+  void render();
+  void read_secrets();
+  void report(const Diagnostics& diagnostics);
+  void stage();
+  void check_by_daemon();
+  void check_by_program();
+  void install();
+  void configure();
+  void configured(const base::Result<Reply>& result);
+  void wait_until_running();
+  void accepted(std::string_view how);
+  void refused(std::string reason);
+  void install_minimal();
+  base::Result<> write_staged(const std::string& text);
+  void poll();
+  void see_status(const base::Result<Reply>& reply);
+  void see_protocols(const base::Result<Reply>& reply);
+  void publish(BgpStatus status);
+  void start_daemon();
+
+  base::Loop& loop_;
+  base::Log& log_;
+  const RunnerOptions options_;
+  State state_;
+  BirdControl control_;
+  std::unique_ptr<os::Process> checker_;
+  std::unique_ptr<os::Process> starter_;
+
+  bool in_sync_ = false;
+  bool dirty_ = false;
+  Step step_ = Step::kIdle;
+  std::string wanted_;                  // being checked or applied
+  std::string accepted_;                // what the daemon runs, or will read when it starts; empty: not known
+  Diagnostics reported_;
+  base::Instant first_change_{};
+  bool waiting_ = false;
+  base::TimerId render_timer_{};
+  base::TimerId retry_timer_{};
+  base::TimerId poll_timer_{};
+  bool polling_ = false;
+
+  BgpStatus status_;
+  BgpStatus polled_;  // being collected
+  std::function<void(const BgpStatus&)> status_changed_;
+
+  base::Counter renders_;
+  base::Counter applied_;
+  base::Counter refusals_;
+  base::Gauge established_;
+  base::Gauge configured_sessions_;
+  base::Gauge daemon_up_;
+};
+
+}  // namespace bgp
