@@ -377,7 +377,7 @@ Result<std::vector<IpSetOutcome>> NetlinkIpSets::apply(std::span<const IpSetEdit
 // The kernel stops at the first refused member of a message; the rest of that message is sent again without it.
 Result<> NetlinkIpSets::resend_after_refusals(const IpSetEdit& edit, std::size_t from, std::size_t to, IpSetOutcome& outcome) {
   while (from < to) {
-    IpSetEdit rest{.kind = edit.kind, .set = edit.set, .other = {}, .shape = {}, .expected_size = 0, .members = {}};
+    IpSetEdit rest{.kind = edit.kind, .set = edit.set};
     rest.members.assign(edit.members.begin() + static_cast<std::ptrdiff_t>(from),
                         edit.members.begin() + static_cast<std::ptrdiff_t>(to));
     Batch batch;

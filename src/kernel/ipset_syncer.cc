@@ -66,7 +66,7 @@ bool IpSetSyncer::carry_out(const std::vector<IpSetEdit>& edits, std::vector<Pro
   if (!outcomes) {
     ++counters_.errors;
     problems.push_back({.object = "IP sets", .error = std::move(outcomes).error()});
-    const IpSetOutcome unknown{.failure = IpSetFailure::kUnknown, .text = {}, .refused_members = {}};
+    const IpSetOutcome unknown{.failure = IpSetFailure::kUnknown};
     for (const IpSetEdit& edit : edits) planner_.record(edit, unknown);
     resync_ = true;
     return false;

@@ -268,16 +268,11 @@ void IpSetPlanner::plan_create(const std::string& name, Set& set, std::vector<Ip
   std::vector<IpSetMember> members = all_wanted(set);
   edits.push_back({.kind = IpSetEdit::Kind::kCreate,
                    .set = name,
-                   .other = {},
                    .shape = set.wanted_shape,
-                   .expected_size = static_cast<std::uint32_t>(members.size()),
-                   .members = {}});
+                   .expected_size = static_cast<std::uint32_t>(members.size())});
   if (members.empty()) return;
   edits.push_back({.kind = IpSetEdit::Kind::kAdd,
                    .set = name,
-                   .other = {},
-                   .shape = {},
-                   .expected_size = 0,
                    .members = std::move(members)});
 }
 
@@ -291,8 +286,8 @@ void IpSetPlanner::plan_rebuild(const std::string& name, Set& set, std::vector<I
 
 void IpSetPlanner::plan_members(const std::string& name, Set& set, std::vector<IpSetEdit>& edits) {
   IpSetEdit remove{
-      .kind = IpSetEdit::Kind::kDelete, .set = name, .other = {}, .shape = {}, .expected_size = 0, .members = {}};
-  IpSetEdit add{.kind = IpSetEdit::Kind::kAdd, .set = name, .other = {}, .shape = {}, .expected_size = 0, .members = {}};
+      .kind = IpSetEdit::Kind::kDelete, .set = name};
+  IpSetEdit add{.kind = IpSetEdit::Kind::kAdd, .set = name};
   for (const IpSetMember& member : set.queued) {
     const auto found = set.members.find(member);
     std::uint8_t& state = found->second;
@@ -326,24 +321,14 @@ std::vector<IpSetEdit> IpSetPlanner::plan_swaps() {
       case RebuildState::kFilled:
         edits.push_back({.kind = IpSetEdit::Kind::kSwap,
                          .set = rebuild.main,
-                         .other = temporary,
-                         .shape = {},
-                         .expected_size = 0,
-                         .members = {}});
+                         .other = temporary});
         break;
       case RebuildState::kReplacing:
         edits.push_back({.kind = IpSetEdit::Kind::kDestroy,
-                         .set = rebuild.main,
-                         .other = {},
-                         .shape = {},
-                         .expected_size = 0,
-                         .members = {}});
+                         .set = rebuild.main});
         edits.push_back({.kind = IpSetEdit::Kind::kRename,
                          .set = temporary,
-                         .other = rebuild.main,
-                         .shape = {},
-                         .expected_size = 0,
-                         .members = {}});
+                         .other = rebuild.main});
         break;
       case RebuildState::kFailed: failed.push_back(temporary); break;
     }
@@ -359,11 +344,7 @@ std::vector<IpSetEdit> IpSetPlanner::plan_deletions(std::size_t limit) const {
       if (edits.size() >= limit) return;
       if (attempts >= kDeletionAttempts || is_temporary_ip_set_name(family_, name) != temporary) continue;
       edits.push_back({.kind = IpSetEdit::Kind::kDestroy,
-                       .set = name,
-                       .other = {},
-                       .shape = {},
-                       .expected_size = 0,
-                       .members = {}});
+                       .set = name});
     }
   };
   collect(true);

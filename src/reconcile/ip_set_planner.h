@@ -43,8 +43,8 @@ enum class IpSetFailure : std::uint8_t {
 
 struct IpSetOutcome {
   IpSetFailure failure = IpSetFailure::kNone;
-  std::string text;                           // why, for people
-  std::vector<std::size_t> refused_members;   // kAdd, kDelete: indexes of those refused; the others were done
+  std::string text = {};                      // why, for people
+  std::vector<std::size_t> refused_members = {};  // kAdd, kDelete: indexes of those refused; the others were done
 };
 
 class IpSetPlanner {

@@ -92,15 +92,15 @@ TEST(IpSetPlanner, AWrongShapeIsBuiltAnewAndSwappedOnlyWhenFilled) {
   const IpSetShape small{.type = IpSetType::kHashNet, .max_elements = 100};
   const auto headers = std::vector{header("cali40s:a", small), header("cali4t0")};
   planner.observe_all(headers);
-  planner.observe({.header = headers[0], .members = {}});
+  planner.observe({.header = headers[0]});
   auto edits = planner.plan_updates();
   ASSERT_THAT(texts(edits), ElementsAre("create cali4t1 hash:net maxelem 1048576", "add cali4t1 1 members 10.0.0.1"));
   planner.record(edits[0], {});
-  planner.record(edits[1], {.failure = IpSetFailure::kUnknown, .text = {}, .refused_members = {}});
+  planner.record(edits[1], {.failure = IpSetFailure::kUnknown});
   EXPECT_THAT(planner.plan_swaps(), IsEmpty()) << "a half-filled set must never take the name";
   EXPECT_THAT(planner.unread(), ElementsAre("cali40s:a"));
 
-  planner.observe({.header = headers[0], .members = {}});
+  planner.observe({.header = headers[0]});
   edits = planner.plan_updates();
   ASSERT_THAT(texts(edits), ElementsAre("create cali4t2 hash:net maxelem 1048576", "add cali4t2 1 members 10.0.0.1"));
   record_all(planner, edits);
@@ -115,11 +115,11 @@ TEST(IpSetPlanner, AnotherTypeIsReplacedByRenaming) {
   IpSetPlanner planner(base::Family::kIpv4);
   planner.want("cali40n:a", {.type = IpSetType::kHashIpPort, .max_elements = 1048576}, {});
   planner.observe_all(std::vector{header("cali40n:a")});
-  planner.observe({.header = header("cali40n:a"), .members = {}});
+  planner.observe({.header = header("cali40n:a")});
   record_all(planner, planner.plan_updates());
   auto edits = planner.plan_swaps();
   ASSERT_EQ(edits.size(), 1u);
-  planner.record(edits[0], {.failure = IpSetFailure::kTypeMismatch, .text = {}, .refused_members = {}});
+  planner.record(edits[0], {.failure = IpSetFailure::kTypeMismatch});
   edits = planner.plan_swaps();
   EXPECT_THAT(texts(edits), ElementsAre("destroy cali40n:a", "rename cali4t0 cali40n:a"));
   record_all(planner, edits);
@@ -162,7 +162,7 @@ TEST(IpSetPlanner, GivesUpDeletingASetInUseUntilTheNextResync) {
   for (int i = 0; i < IpSetPlanner::kDeletionAttempts; ++i) {
     const auto edits = planner.plan_deletions(1);
     ASSERT_EQ(edits.size(), 1u);
-    planner.record(edits[0], {.failure = IpSetFailure::kReferenced, .text = {}, .refused_members = {}});
+    planner.record(edits[0], {.failure = IpSetFailure::kReferenced});
   }
   EXPECT_FALSE(planner.deletions_left());
   planner.observe_all(std::vector{header("cali40old")});

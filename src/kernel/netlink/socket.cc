@@ -176,7 +176,7 @@ Result<Socket::DumpEnd> Socket::dump_once(Batch& request, std::string_view what,
       const auto ack = parse_acknowledgement(*message);  // NLMSG_DONE carries the same leading code
       if (ack && ack->error == EINTR) return DumpEnd::kInterrupted;
       if (ack && ack->error != 0) {
-        return fail(reply_error(Reply{.error = ack->error, .text = std::string(ack->text), .request = {}, .data = {}}, what));
+        return fail(reply_error(Reply{.error = ack->error, .text = std::string(ack->text)}, what));
       }
       return interrupted ? DumpEnd::kInterrupted : DumpEnd::kComplete;
     }

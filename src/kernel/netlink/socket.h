@@ -30,9 +30,9 @@ struct SocketOptions {
 // The answer to one request of a batch.
 struct Reply {
   int error = 0;                      // errno or a subsystem's own code, positive; 0 = done
-  std::string text;                   // the kernel's own words, often empty
-  std::vector<std::uint8_t> request;  // what the kernel echoed of a refused request (IP sets put the line number there)
-  std::vector<std::uint8_t> data;     // payload of the data message, if the request asks for one
+  std::string text = {};              // the kernel's own words, often empty
+  std::vector<std::uint8_t> request = {};  // what the kernel echoed of a refused request (IP sets put the line number there)
+  std::vector<std::uint8_t> data = {};  // payload of the data message, if the request asks for one
 };
 
 class Socket {
