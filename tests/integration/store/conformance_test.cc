@@ -11,8 +11,10 @@
 #include "event_collector.h"
 #include "os/loop_thread.h"
 #include "store/blocking.h"
+#include "store/directory_store.h"
 #include "store/memory_store.h"
 #include "store_under_test.h"
+#include "testing/temp_directory.h"
 #ifdef PERCALE_HAVE_ETCD
 #include "etcd_server.h"
 #include "store/etcd/etcd_store.h"
@@ -37,6 +39,16 @@ class MemoryUnderTest final : public StoreUnderTest {
   store::MemoryStore store_{home_.loop()};
 };
 
+class DirectoryUnderTest final : public StoreUnderTest {
+ public:
+  store::Store& store() override { return *store_; }
+
+ private:
+  testing::TempDirectory directory_;
+  base::NullLog log_;
+  std::unique_ptr<store::Store> store_ = *store::open_directory(directory_.path(), log_);
+};
+
 #ifdef PERCALE_HAVE_ETCD
 EtcdServer& shared_etcd() {
   static EtcdServer server;
@@ -57,6 +69,7 @@ class EtcdUnderTest final : public StoreUnderTest {
 
 const Backend kBackends[] = {
     {"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
+    {"Directory", [] { return std::make_unique<DirectoryUnderTest>(); }},
 #ifdef PERCALE_HAVE_ETCD
     {"Etcd", [] { return std::make_unique<EtcdUnderTest>(); }},
 #endif
