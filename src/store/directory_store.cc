@@ -27,6 +27,7 @@ constexpr std::string_view kPrivate = ".percale";
 constexpr std::string_view kKeys = ".percale/keys";
 // Changes kept for subscribers that page through a snapshot; more are never needed, since nobody resumes from outside.
 constexpr std::size_t kLogLimit = 4096;
+constexpr std::int64_t kPageKeys = 500;
 
 bool is_resource_file(std::string_view path) {
   if (path.find("/.") != path.npos || path.starts_with('.')) return false;
@@ -84,6 +85,7 @@ class DirectoryCore final : public LocalCore {
           return path == kPrivate || path == kKeys || !path.substr(path.rfind('/') + 1).starts_with('.');
         }) {
     set_log_limit(kLogLimit);
+    set_page_keys(kPageKeys);
   }
   ~DirectoryCore() override { home().unwatch(watch_); }
 

@@ -68,10 +68,10 @@ class EtcdUnderTest final : public StoreUnderTest {
 #endif
 
 const Backend kBackends[] = {
-    {"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
-    {"Directory", [] { return std::make_unique<DirectoryUnderTest>(); }},
+    {"Memory", [] { return std::make_unique<MemoryUnderTest>(); }, 2500},
+    {"Directory", [] { return std::make_unique<DirectoryUnderTest>(); }, 1100},
 #ifdef PERCALE_HAVE_ETCD
-    {"Etcd", [] { return std::make_unique<EtcdUnderTest>(); }},
+    {"Etcd", [] { return std::make_unique<EtcdUnderTest>(); }, 9000},
 #endif
 };
 
@@ -289,8 +289,8 @@ TEST_P(Conformance, CommitArrivesInOneDelta) {
 }
 
 TEST_P(Conformance, LargeSnapshotArrivesInPagesWhileTheReaderIsSlow) {
-  constexpr int kKeys = 9000;
-  for (int i = 0; i < kKeys;) {
+  const int keys = GetParam().keys_of_three_pages;
+  for (int i = 0; i < keys;) {
     store::Transaction transaction;
     for (int n = 0; n < 100; ++n, ++i) transaction.puts.emplace_back(key(fmt::format("k{:05}", i)), "v");
     ASSERT_TRUE(client_.commit(std::move(transaction)));
@@ -301,7 +301,7 @@ TEST_P(Conformance, LargeSnapshotArrivesInPagesWhileTheReaderIsSlow) {
   ASSERT_TRUE(client_.put(key("late"), "v"));
   ASSERT_TRUE(collector.wait([&](const Seen& s) { return s.snapshots_done == 1 && s.items.contains(key("late")); }));
   const Seen seen = collector.seen();
-  EXPECT_THAT(seen.items, SizeIs(kKeys + 1));
+  EXPECT_THAT(seen.items, SizeIs(keys + 1));
   EXPECT_GE(seen.pages, 3);
   EXPECT_EQ(seen.violation, "");
 }
