@@ -20,6 +20,11 @@ TEST(Ip, BadAddressesAreRefused) {
   }
 }
 
+TEST(Ip, EmptyViewsAreRefused) {
+  EXPECT_FALSE(parse_address(std::string_view()));
+  EXPECT_FALSE(parse_cidr_or_address(std::string_view()));
+}
+
 TEST(Ip, CidrsAreMasked) {
   struct Case {
     const char* input;
