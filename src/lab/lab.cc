@@ -25,7 +25,7 @@
 #include "os/event_loop.h"
 #include "os/files.h"
 #include "os/process.h"
-#include "store/settings.h"
+#include "store/open_store.h"
 
 namespace lab {
 namespace {
