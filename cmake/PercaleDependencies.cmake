@@ -18,3 +18,8 @@ find_path(PERCALE_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 
 add_library(percale_fmt INTERFACE)
 target_compile_definitions(percale_fmt INTERFACE FMT_HEADER_ONLY=1)
+
+# Calico's configuration is written in RE2's syntax. gRPC brings the library anyway.
+find_library(PERCALE_RE2 NAMES libre2.a re2 REQUIRED)
+add_library(percale_re2 INTERFACE)
+target_link_libraries(percale_re2 INTERFACE ${PERCALE_RE2} Threads::Threads)

@@ -4,7 +4,6 @@
 #include "bgp/generator.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -14,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "bgp/state.h"
+#include "testing/golden.h"
 
 namespace bgp {
 namespace {
@@ -133,8 +133,7 @@ TEST(Generator, GoldenFiles) {
     for (const model::Diagnostic& d : parse_scenario(read(path)).diagnostics()) {
       expected += "# diagnostic: " + model::to_string(d) + "\n";
     }
-    if (std::getenv("UPDATE_GOLDEN") != nullptr) std::ofstream(golden) << expected;
-    EXPECT_EQ(read(golden), expected) << path;
+    EXPECT_EQ(testing::golden(golden, expected), expected) << path;
   }
 }
 

@@ -81,6 +81,7 @@ class WatchSession final : public std::enable_shared_from_this<WatchSession> {
   std::size_t paging_ = 0;  // index of the prefix being read
   std::string page_key_;    // where the next page begins
   bool first_page_ = false;
+  std::int64_t page_keys_ = 0;
   int pages_held_ = 0;  // handed to the reader and not yet consumed, of any snapshot
   bool page_wanted_ = false;
   base::Instant page_asked_;

@@ -1,0 +1,163 @@
+// The stages, in the order in which a change runs through them:
+//
+//   profile labels ──► policy table (policies × local endpoints) ──► active policies ─┐
+//        │                     ▲                                                      ├─► rule scanner ─► set references
+//        │             local endpoints ──► profile table ──► active profiles ─────────┘         │
+//        └───────────► set index (all endpoints and network sets × IP sets) ◄───────────────────┘
+//
+// update() only keeps tables and indexes right and remembers what is dirty; flush() scans the rules of dirty policies, fills new
+// sets and compares with what was said before. A burst of changes to one object therefore costs one output.
+#include "calc/calculator.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "calc/endpoints/local_endpoints.h"
+#include "calc/labels/profile_labels.h"
+#include "calc/network/network_table.h"
+#include "calc/policies/policy_table.h"
+#include "calc/profiles/profile_table.h"
+#include "calc/sets/set_index.h"
+
+namespace calc {
+
+struct Calculator::Stages {
+  explicit Stages(std::string name) : hostname(std::move(name)) {}
+
+  std::string hostname;
+  ProfileLabels labels;
+  SetIndex sets{labels};
+  PolicyTable policies{labels};
+  ProfileTable profiles;
+  LocalEndpoints locals{policies, profiles};
+  NetworkTable network;
+
+  bool in_sync = false;
+  bool snapshot_sent = false;
+  std::vector<model::Diagnostic> problems;
+
+  bool is_local(const model::WorkloadEndpoint& endpoint) const {
+    return endpoint.interface != nullptr && endpoint.node.view() == hostname;
+  }
+  bool is_local(const model::HostEndpoint& endpoint) const { return endpoint.node.view() == hostname; }
+
+  template <typename Endpoint>
+  void take_endpoint(const auto& key, const std::optional<Endpoint>& value) {
+    if (!value) {
+      sets.erase(key);
+      locals.erase(key);
+      return;
+    }
+    sets.put(key, value->membership);
+    is_local(*value) ? locals.put(key, *value) : locals.erase(key);
+  }
+
+  void take(model::WorkloadEndpointChange& change) { take_endpoint(change.key, change.value); }
+  void take(model::HostEndpointChange& change) { take_endpoint(change.key, change.value); }
+  void take(model::NetworkSetChange& change) {
+    change.value ? sets.put(change.key, *change.value) : sets.erase(change.key);
+  }
+  void take(model::PolicyChange& change) {
+    change.value ? policies.put(change.key, std::move(*change.value)) : policies.erase(change.key);
+  }
+  void take(model::TierChange& change) {
+    change.value ? policies.put_tier(change.key.name, *change.value) : policies.erase_tier(change.key.name);
+  }
+  void take(model::ProfileChange& change) {
+    if (is_built_in_profile(change.key.name)) return;
+    if (!change.value) {
+      erase_profile(change.key.name);
+      return;
+    }
+    set_profile_labels(change.key.name, change.value->labels_to_apply);
+    profiles.put(change.key.name, StoredRules(std::move(change.value->ingress), std::move(change.value->egress)));
+  }
+  void take(model::IpPoolChange& change) {
+    change.value ? network.put(change.key, *change.value) : network.erase(change.key);
+  }
+  void take(model::NodeChange& change) {
+    change.value ? network.put(change.key, std::move(*change.value)) : network.erase(change.key);
+  }
+  void take(model::IpamBlockChange&) {}
+  void take(model::DocumentChange&) {}
+
+  void erase_profile(Symbol name) {
+    set_profile_labels(name, {});
+    profiles.erase(name);
+  }
+
+  void set_profile_labels(Symbol name, std::span<const model::Label> now) {
+    if (std::ranges::equal(labels.of(name), now)) return;
+    sets.before_profile_change(name);
+    policies.before_profile_change(name);
+    labels.set(name, now);
+    sets.after_profile_change(name);
+    policies.after_profile_change(name);
+  }
+
+  void resync_begin() {
+    sets.begin_resync();
+    policies.begin_resync();
+    profiles.begin_resync();
+    locals.begin_resync();
+    network.begin_resync();
+  }
+
+  void resync_end() {
+    for (const Symbol name : profiles.stale()) erase_profile(name);
+    for (const Symbol name : policies.stale_tiers()) policies.erase_tier(name);
+    for (const model::PolicyKey& key : policies.stale_policies()) policies.erase(key);
+    locals.end_resync();
+    sets.end_resync();
+    network.end_resync();
+  }
+
+  Changes collect() {
+    Changes changes;
+    // Rules before sets: they decide which sets there are.
+    policies.collect(sets, changes);
+    profiles.collect(sets, changes);
+    sets.collect(changes);
+    const std::vector<GroupId> changed_groups = policies.refresh_lists();
+    const bool endpoints_changed =
+        locals.collect(std::set<GroupId>(changed_groups.begin(), changed_groups.end()), changes);
+    network.collect(changes);
+    if (endpoints_changed || !changes.profiles.empty() || !changes.profiles_removed.empty()) find_problems();
+    return changes;
+  }
+
+  void find_problems() {
+    problems = locals.problems();
+    for (const Symbol name : profiles.missing()) {
+      problems.push_back({.object = "Profile(" + std::string(name.view()) + ")",
+                          .field = "",
+                          .text = "endpoints of this host name this profile, but it does not exist or is not valid; all their "
+                                  "traffic that no policy decides is dropped. Create the profile or take it off the endpoints"});
+    }
+    std::ranges::sort(problems, {}, [](const model::Diagnostic& p) { return std::tie(p.object, p.field, p.text); });
+  }
+};
+
+Calculator::Calculator(std::string hostname) : stages_(std::make_unique<Stages>(std::move(hostname))) {}
+Calculator::~Calculator() = default;
+
+void Calculator::update(model::Update update) {
+  std::visit([&](auto& change) { stages_->take(change); }, update);
+}
+
+void Calculator::in_sync() { stages_->in_sync = true; }
+void Calculator::resync_begin() { stages_->resync_begin(); }
+void Calculator::resync_end() { stages_->resync_end(); }
+
+std::optional<Output> Calculator::flush() {
+  if (!stages_->in_sync) return std::nullopt;
+  Changes changes = stages_->collect();
+  if (!std::exchange(stages_->snapshot_sent, true)) return Snapshot{std::move(changes)};
+  if (changes.empty()) return std::nullopt;
+  return Delta{std::move(changes)};
+}
+
+const std::vector<model::Diagnostic>& Calculator::problems() const { return stages_->problems; }
+
+}  // namespace calc

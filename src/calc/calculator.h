@@ -1,0 +1,53 @@
+// calculator.h: the calculation: datastore updates in, what this host needs out. Pure, incremental and deterministic: equal
+// updates in equal order give equal output.
+//
+//   Calculator calculator("compute-1");
+//   calculator.update(...);                 // any number, in any order of kinds
+//   calculator.in_sync();                   // the datastore's first snapshot is complete
+//   auto output = calculator.flush();       // the first time a Snapshot, later a Delta or nothing
+//
+// Before in_sync() nothing comes out, however often flush() is called: half a snapshot must never reach the kernel.
+//
+// A datastore that starts over with a new snapshot is told by resync_begin(), the snapshot's updates, resync_end(): whatever was
+// not put in between is then erased. Objects that are still the same cause no output at all.
+//
+// The kinds that other consumers need (documents, IPAM blocks) may be passed in and are ignored. Not thread-safe.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calc/output.h"
+#include "model/update.h"
+
+namespace calc {
+
+class Calculator {
+ public:
+  // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface side are
+  // never local.
+  explicit Calculator(std::string hostname);
+  ~Calculator();
+  Calculator(const Calculator&) = delete;
+  Calculator& operator=(const Calculator&) = delete;
+
+  // Taken by value: moving an update in saves copying its rules.
+  void update(model::Update update);
+
+  void in_sync();
+  void resync_begin();
+  void resync_end();
+
+  std::optional<Output> flush();
+
+  // What is wrong with the objects themselves or between them, as of the last flush; sorted.
+  const std::vector<model::Diagnostic>& problems() const;
+
+ private:
+  struct Stages;
+  std::unique_ptr<Stages> stages_;
+};
+
+}  // namespace calc

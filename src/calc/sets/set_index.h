@@ -1,0 +1,137 @@
+// set_index.h: IP set membership (spec felix-agent §3.6): every endpoint and network set of the cloud on one side, the sets that
+// this host's rules use on the other.
+//
+// Sets are reference counted by acquire() and release(); a set is filled, and one without references dropped, only by collect(),
+// so that a set which loses its last user and finds a new one between two flushes never leaves the kernel.
+//
+// Costs: an endpoint change is proportional to the sets it is or was in; a new set to its members and to the groups that have
+// its rarest label. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "calc/containers/compact_array.h"
+#include "calc/containers/slab.h"
+#include "calc/labels/label_index.h"
+#include "calc/output.h"
+#include "calc/sets/member_counts.h"
+#include "calc/sets/set_spec.h"
+#include "model/endpoint.h"
+
+namespace calc {
+
+using SetRef = std::uint32_t;
+
+class SetIndex {
+ public:
+  explicit SetIndex(const ProfileLabels& profiles) : index_(profiles) {}
+
+  // Contributors of members. Putting an equal value again changes nothing.
+  void put(const model::WorkloadEndpointKey& key, const model::Membership& value);
+  void put(const model::HostEndpointKey& key, const model::Membership& value);
+  void put(const model::NetworkSetKey& key, const model::NetworkSet& value);
+  void erase(const model::WorkloadEndpointKey& key);
+  void erase(const model::HostEndpointKey& key);
+  void erase(const model::NetworkSetKey& key);
+
+  // Around a change of a profile's labels.
+  void before_profile_change(Symbol profile) { index_.before_profile_change(profile); }
+  void after_profile_change(Symbol profile);
+
+  SetRef acquire(const SetSpec& spec);
+  void release(SetRef set);
+
+  // Adds what happened to sets since the last call.
+  void collect(Changes& changes);
+
+  // Everything that has not been put between begin and end is erased at the end.
+  void begin_resync() { ++generation_; }
+  void end_resync();
+
+ private:
+  // An endpoint or network set. The usual endpoint has one IPv4 address and no named ports and needs no allocation here.
+  struct Holder {
+    GroupId group = kNoIndex;
+    std::uint32_t next = kNoIndex;  // of the same group
+    std::uint32_t previous = kNoIndex;
+    std::uint32_t only_v4 = 0;
+    bool has_only_v4 = false;
+    std::uint8_t generation = 0;
+    CompactArray<base::Prefix> nets;
+    CompactArray<model::EndpointPort> ports;
+  };
+  struct Value {
+    std::span<const model::Label> labels;
+    std::span<const Symbol> profiles;
+    std::span<const base::Prefix> nets;
+    std::span<const model::EndpointPort> ports;
+  };
+  struct Set {
+    SetSpec spec;
+    std::uint32_t references = 0;
+    bool filled = false;
+    bool announced = false;
+    bool dirty = false;
+    MemberCounts members;
+  };
+  struct WorkloadName {
+    Symbol ns;
+    CompactArray<char> name;
+  };
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(const WorkloadName& key) const;
+    std::size_t operator()(const model::WorkloadEndpointKey& key) const;
+  };
+  struct NameEqual {
+    using is_transparent = void;
+    bool operator()(const WorkloadName& a, const WorkloadName& b) const;
+    bool operator()(const WorkloadName& a, const model::WorkloadEndpointKey& b) const;
+    bool operator()(const model::WorkloadEndpointKey& a, const WorkloadName& b) const { return (*this)(b, a); }
+  };
+  struct HostHash {
+    std::size_t operator()(const model::HostEndpointKey& key) const { return std::hash<Symbol>{}(key.name); }
+  };
+  struct NetworkSetHash {
+    std::size_t operator()(const model::NetworkSetKey& key) const {
+      return std::hash<Symbol>{}(key.ns) * 31 + std::hash<Symbol>{}(key.name);
+    }
+  };
+
+  void put(std::uint32_t& id, const model::Membership& value);
+  void put(std::uint32_t& id, const Value& value);
+  void erase(std::uint32_t id);
+  bool same(const Holder& holder, const Value& value) const;
+  void link(std::uint32_t id);
+  void unlink(std::uint32_t id);
+  void contribute(const Holder& holder, SetRef set);
+  void withdraw(const Holder& holder, SetRef set);
+  template <typename Visitor>
+  void for_each_member(const Holder& holder, const SetSpec& spec, Visitor visit) const;
+  void mark_if_changed(SetRef ref, Set& set);
+  void drop_unreferenced(Changes& changes);
+  void fill_new(Changes& changes);
+
+  LabelIndex index_;
+  Slab<Holder> holders_;
+  std::vector<std::uint32_t> first_of_group_;
+  boost::unordered_flat_map<WorkloadName, std::uint32_t, NameHash, NameEqual> workloads_;
+  boost::unordered_flat_map<model::HostEndpointKey, std::uint32_t, HostHash> hosts_;
+  boost::unordered_flat_map<model::NetworkSetKey, std::uint32_t, NetworkSetHash> network_sets_;
+
+  Slab<Set> sets_;
+  boost::unordered_flat_map<SetId, SetRef> by_id_;
+  std::vector<SetRef> new_;           // to be filled
+  std::vector<SetRef> unreferenced_;  // to be dropped unless referred to again
+  std::vector<SetRef> dirty_;
+
+  std::uint8_t generation_ = 0;
+  std::vector<base::Prefix> scratch_;
+};
+
+}  // namespace calc
