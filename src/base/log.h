@@ -11,9 +11,9 @@
 #include <string_view>
 #include <type_traits>
 
-namespace base {
+#include "base/log_level.h"
 
-enum class LogLevel { kTrace, kDebug, kInfo, kWarning, kError, kFatal };
+namespace base {
 
 struct LogField {
   template <typename T>

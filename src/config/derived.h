@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/ip.h"
-#include "base/log.h"
+#include "base/log_level.h"
 #include "config/resolve.h"
 
 namespace config {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/log.h"
+#include "base/log_level.h"
 #include "config/resolve.h"
 
 namespace config {

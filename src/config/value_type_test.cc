@@ -241,7 +241,7 @@ TEST(ParameterTable, IsCompleteAndEveryDefaultParses) {
   for (const ParameterInfo& parameter : all_parameters()) {
     EXPECT_EQ(&info(parameter.id), &parameter) << parameter.name;
     EXPECT_EQ(find_parameter(parameter.name), &parameter) << parameter.name;
-    if (!parameter.field.empty()) EXPECT_EQ(find_field(parameter.field), &parameter) << parameter.field;
+    EXPECT_EQ(find_field(parameter.field), parameter.field.empty() ? nullptr : &parameter) << parameter.field;
     EXPECT_FALSE(parameter.meaning.empty());
     EXPECT_FALSE(expectation(parameter.type).empty());
     if (parameter.type.kind == Kind::kProgram) continue;

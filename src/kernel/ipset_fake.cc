@@ -15,7 +15,7 @@ using reconcile::IpSetOutcome;
 namespace {
 
 IpSetOutcome refused_because(IpSetFailure failure, std::string text) {
-  return IpSetOutcome{.failure = failure, .text = std::move(text), .refused_members = {}};
+  return IpSetOutcome{.failure = failure, .text = std::move(text)};
 }
 
 IpSetHeader header_of(const std::string& name, const FakeIpSets::Set& set) {
@@ -38,7 +38,7 @@ Result<reconcile::IpSetContents> FakeIpSets::list(std::string_view name) {
   const auto found = sets.find(name);
   if (found == sets.end()) return fail(Error::not_found("IP set " + std::string(name)));
   if (found->second.unreadable) return fail(Error::internal("malformed answer"));
-  reconcile::IpSetContents contents{.header = header_of(found->first, found->second), .members = {}};
+  reconcile::IpSetContents contents{.header = header_of(found->first, found->second)};
   contents.members.assign(found->second.members.begin(), found->second.members.end());
   return contents;
 }
@@ -112,7 +112,8 @@ IpSetOutcome FakeIpSets::swap(const IpSetEdit& edit) {
     return refused_because(IpSetFailure::kTypeMismatch, "different types");
   }
   std::swap(first->second, second->second);
-  // Rules refer to the set, not to its name: after a swap the name that rules were loaded with leads to the new contents.
+  // Rules refer to the set, not to its name: after a swap the name that rules were loaded with leads to the new
+  // contents.
   std::swap(first->second.referenced, second->second.referenced);
   return {};
 }

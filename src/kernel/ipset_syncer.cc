@@ -18,7 +18,8 @@ Problem problem_of(const IpSetEdit& edit, const IpSetOutcome& outcome) {
   if (!outcome.refused_members.empty()) {
     text += " (" + std::to_string(outcome.refused_members.size()) + " members refused)";
   }
-  return Problem{.object = "IP set " + edit.set, .error = Error(ErrorKind::kSystem, reconcile::to_string(edit) + ": " + text)};
+  return Problem{.object = "IP set " + edit.set,
+                 .error = Error(ErrorKind::kSystem, reconcile::to_string(edit) + ": " + text)};
 }
 
 }  // namespace
@@ -66,7 +67,7 @@ bool IpSetSyncer::carry_out(const std::vector<IpSetEdit>& edits, std::vector<Pro
   if (!outcomes) {
     ++counters_.errors;
     problems.push_back({.object = "IP sets", .error = std::move(outcomes).error()});
-    const IpSetOutcome unknown{.failure = IpSetFailure::kUnknown, .text = {}, .refused_members = {}};
+    const IpSetOutcome unknown{.failure = IpSetFailure::kUnknown};
     for (const IpSetEdit& edit : edits) planner_.record(edit, unknown);
     resync_ = true;
     return false;
@@ -101,8 +102,8 @@ ApplyReport IpSetSyncer::apply_updates() {
 
 ApplyReport IpSetSyncer::apply_deletions() {
   ApplyReport report;
-  // A set may still be busy for a moment after its last rule went (the nft flavour frees rules later), so being refused is
-  // reported only when the planner has given up.
+  // A set may still be busy for a moment after its last rule went (the nft flavour frees rules later), so being refused
+  // is reported only when the planner has given up.
   std::vector<Problem> refused;
   if (!carry_out(planner_.plan_deletions(kDeletionsPerApply), refused)) report.problems = std::move(refused);
   if (planner_.deletions_left()) {

@@ -25,12 +25,14 @@ void record_all(IpSetPlanner& planner, const std::vector<IpSetEdit>& edits) {
 }
 
 IpSetHeader header(std::string name, IpSetShape shape = {}) {
-  return IpSetHeader{.name = std::move(name), .family = base::Family::kIpv4, .shape = shape, .plain = true, .references = 0};
+  return IpSetHeader{
+      .name = std::move(name), .family = base::Family::kIpv4, .shape = shape, .plain = true, .references = 0};
 }
 
 TEST(IpSetNames, MainNamesAreCutAt31Characters) {
   EXPECT_EQ(main_ip_set_name(base::Family::kIpv4, "all-ipam-pools"), "cali40all-ipam-pools");
-  EXPECT_EQ(main_ip_set_name(base::Family::kIpv6, "s:qMt7iLlGDhvLnCjM0l9nzxbabcdefghijkl"), "cali60s:qMt7iLlGDhvLnCjM0l9nzxb");
+  EXPECT_EQ(main_ip_set_name(base::Family::kIpv6, "s:qMt7iLlGDhvLnCjM0l9nzxbabcdefghijkl"),
+            "cali60s:qMt7iLlGDhvLnCjM0l9nzxb");
   EXPECT_EQ(temporary_ip_set_name(base::Family::kIpv6, 12), "cali6t12");
 }
 
@@ -49,7 +51,8 @@ TEST(IpSetPlanner, CreatesAndFillsWhatIsMissingThenFallsSilent) {
   planner.observe_all({});
   planner.want("cali40s:a", {}, std::vector{net("10.0.0.0/24"), net("fd00::/64"), net("10.0.0.0/24")});
   auto edits = planner.plan_updates();
-  EXPECT_THAT(texts(edits), ElementsAre("create cali40s:a hash:net maxelem 1048576", "add cali40s:a 1 members 10.0.0.0/24"));
+  EXPECT_THAT(texts(edits),
+              ElementsAre("create cali40s:a hash:net maxelem 1048576", "add cali40s:a 1 members 10.0.0.0/24"));
   record_all(planner, edits);
   EXPECT_FALSE(planner.updates_left());
   EXPECT_THAT(planner.plan_updates(), IsEmpty());
@@ -92,15 +95,15 @@ TEST(IpSetPlanner, AWrongShapeIsBuiltAnewAndSwappedOnlyWhenFilled) {
   const IpSetShape small{.type = IpSetType::kHashNet, .max_elements = 100};
   const auto headers = std::vector{header("cali40s:a", small), header("cali4t0")};
   planner.observe_all(headers);
-  planner.observe({.header = headers[0], .members = {}});
+  planner.observe({.header = headers[0]});
   auto edits = planner.plan_updates();
   ASSERT_THAT(texts(edits), ElementsAre("create cali4t1 hash:net maxelem 1048576", "add cali4t1 1 members 10.0.0.1"));
   planner.record(edits[0], {});
-  planner.record(edits[1], {.failure = IpSetFailure::kUnknown, .text = {}, .refused_members = {}});
+  planner.record(edits[1], {.failure = IpSetFailure::kUnknown});
   EXPECT_THAT(planner.plan_swaps(), IsEmpty()) << "a half-filled set must never take the name";
   EXPECT_THAT(planner.unread(), ElementsAre("cali40s:a"));
 
-  planner.observe({.header = headers[0], .members = {}});
+  planner.observe({.header = headers[0]});
   edits = planner.plan_updates();
   ASSERT_THAT(texts(edits), ElementsAre("create cali4t2 hash:net maxelem 1048576", "add cali4t2 1 members 10.0.0.1"));
   record_all(planner, edits);
@@ -115,11 +118,11 @@ TEST(IpSetPlanner, AnotherTypeIsReplacedByRenaming) {
   IpSetPlanner planner(base::Family::kIpv4);
   planner.want("cali40n:a", {.type = IpSetType::kHashIpPort, .max_elements = 1048576}, {});
   planner.observe_all(std::vector{header("cali40n:a")});
-  planner.observe({.header = header("cali40n:a"), .members = {}});
+  planner.observe({.header = header("cali40n:a")});
   record_all(planner, planner.plan_updates());
   auto edits = planner.plan_swaps();
   ASSERT_EQ(edits.size(), 1u);
-  planner.record(edits[0], {.failure = IpSetFailure::kTypeMismatch, .text = {}, .refused_members = {}});
+  planner.record(edits[0], {.failure = IpSetFailure::kTypeMismatch});
   edits = planner.plan_swaps();
   EXPECT_THAT(texts(edits), ElementsAre("destroy cali40n:a", "rename cali4t0 cali40n:a"));
   record_all(planner, edits);
@@ -162,7 +165,7 @@ TEST(IpSetPlanner, GivesUpDeletingASetInUseUntilTheNextResync) {
   for (int i = 0; i < IpSetPlanner::kDeletionAttempts; ++i) {
     const auto edits = planner.plan_deletions(1);
     ASSERT_EQ(edits.size(), 1u);
-    planner.record(edits[0], {.failure = IpSetFailure::kReferenced, .text = {}, .refused_members = {}});
+    planner.record(edits[0], {.failure = IpSetFailure::kReferenced});
   }
   EXPECT_FALSE(planner.deletions_left());
   planner.observe_all(std::vector{header("cali40old")});

@@ -1,0 +1,61 @@
+// route_syncer.h: keeps the main table's routes of one family as wanted (spec dataplane §16).
+//
+// Owned by the kernel thread. A resync (start, refresh timer, after trouble) reads the whole table; an interface that
+// came up is read by itself; otherwise apply() costs the changed routes and makes no system call when nothing changed.
+// A route for an address whose old connections are still being forgotten waits: the owner calls apply() again when the
+// cleaner says that it is finished.
+//
+// REQUIRES: all present interfaces were reported before the first apply().
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/loop.h"
+#include "kernel/apply_report.h"
+#include "kernel/conntrack.h"
+#include "kernel/route.h"
+
+namespace kernel {
+
+class RouteSyncer {
+ public:
+  RouteSyncer(RouteKernel& kernel, ConntrackCleaner& conntrack, const base::Clock& clock,
+              reconcile::RouteOwnership ownership)
+      : kernel_(kernel),
+        conntrack_(conntrack),
+        clock_(clock),
+        family_(ownership.family),
+        planner_(std::move(ownership)) {}
+
+  // See RoutePlanner.
+  void want(reconcile::RouteClass owner, std::string_view interface, std::span<const reconcile::Route> routes) {
+    planner_.want(owner, interface, routes);
+  }
+  void interface_present(std::string_view name, reconcile::IfIndex index, bool running) {
+    planner_.interface_present(name, index, running, clock_.now());
+  }
+  void interface_gone(std::string_view name) { planner_.interface_gone(name); }
+
+  void request_resync() { resync_ = true; }
+  // `retry` is set when an edit failed; `retry_after` alone when something waits for its grace to end. Routes that wait
+  // for conntrack set neither.
+  ApplyReport apply();
+
+  const SyncCounters& counters() const { return counters_; }
+  std::size_t wanted_count() const { return planner_.wanted_count(); }
+
+ private:
+  bool read(ApplyReport& report);
+  void carry_out(std::span<const reconcile::RouteEdit> edits, ApplyReport& report);
+
+  RouteKernel& kernel_;
+  ConntrackCleaner& conntrack_;
+  const base::Clock& clock_;
+  base::Family family_;
+  reconcile::RoutePlanner planner_;
+  bool resync_ = true;
+  SyncCounters counters_;
+};
+
+}  // namespace kernel

@@ -1,0 +1,345 @@
+#include "reconcile/route_planner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace reconcile {
+namespace {
+
+bool same_attributes(const RouteKey& key, const RouteAttributes& a, const RouteAttributes& b) {
+  return same_route({.key = key, .attributes = a}, {.key = key, .attributes = b});
+}
+
+}  // namespace
+
+// ---- Wanted ----
+
+void RoutePlanner::want(RouteClass owner, std::string_view interface, std::span<const Route> routes) {
+  std::map<RouteKey, RouteAttributes> fresh;
+  for (const Route& route : routes) {
+    if (route.key.prefix.family() != ownership_.family) continue;
+    RouteAttributes attributes = route.attributes;
+    attributes.interface = 0;
+    fresh.insert_or_assign(make_route_key(route.key.prefix, route.key.metric, route.key.tos), attributes);
+  }
+  const std::string name(interface);
+  std::map<RouteKey, RouteAttributes>& old = wanted_[{owner, name}];
+  const auto mine = [&](const Candidate& candidate) { return candidate.owner == owner && candidate.interface == name; };
+  for (const auto& [key, attributes] : old) {
+    if (fresh.contains(key)) continue;
+    std::erase_if(entries_[key].candidates, mine);
+    dirty_.insert(key);
+  }
+  for (const auto& [key, attributes] : fresh) {
+    const auto before = old.find(key);
+    if (before != old.end() && before->second == attributes) continue;
+    Entry& entry = entries_[key];
+    std::erase_if(entry.candidates, mine);
+    entry.candidates.push_back({.owner = owner, .interface = name, .attributes = attributes});
+    dirty_.insert(key);
+  }
+  const bool any = !fresh.empty();
+  old = std::move(fresh);
+  if (!any) wanted_.erase({owner, name});
+  if (const auto found = interfaces_.find(interface); any && found != interfaces_.end())
+    found->second.ever_wanted = true;
+}
+
+std::size_t RoutePlanner::wanted_count() const {
+  std::size_t count = 0;
+  for (const auto& [owner, routes] : wanted_) count += routes.size();
+  return count;
+}
+
+// ---- Interfaces ----
+
+void RoutePlanner::interface_present(std::string_view name, IfIndex index, bool running, base::Instant now) {
+  const auto found = interfaces_.find(name);
+  if (found != interfaces_.end() && found->second.index != index) interface_gone(name);
+  if (const auto other = names_.find(index); other != names_.end() && other->second != name) {
+    interface_gone(std::string(other->second));  // renamed
+  }
+  auto [it, added] = interfaces_.try_emplace(std::string(name));
+  Interface& interface = it->second;
+  if (!added && interface.running == running) return;
+  if (added) {
+    interface.index = index;
+    interface.first_seen = now;
+    interface.ever_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
+      return item.first.second == name && !item.second.empty();
+    });
+    names_[index] = it->first;
+  }
+  // What stands on an interface that came up, or that was not known when the table was read, is not known.
+  if (running || added) unread_.insert(index);
+  interface.running = running;
+  mark_interface_dirty(name, index);
+}
+
+void RoutePlanner::interface_gone(std::string_view name) {
+  const auto found = interfaces_.find(name);
+  if (found == interfaces_.end()) return;
+  const IfIndex index = found->second.index;
+  mark_interface_dirty(name, index);
+  forget_actual_on(index);  // the kernel removes an interface's routes with it
+  names_.erase(index);
+  unread_.erase(index);
+  interfaces_.erase(found);
+}
+
+std::string RoutePlanner::interface_name(IfIndex index) const {
+  const auto found = names_.find(index);
+  return found == names_.end() ? std::string() : found->second;
+}
+
+void RoutePlanner::mark_interface_dirty(std::string_view name, IfIndex index) {
+  for (int owner = 0; owner <= static_cast<int>(RouteClass::kIpamBlockDrop); ++owner) {
+    const auto list = wanted_.find({static_cast<RouteClass>(owner), std::string(name)});
+    if (list == wanted_.end()) continue;
+    for (const auto& [key, attributes] : list->second) dirty_.insert(key);
+  }
+  if (const auto there = actual_on_.find(index); there != actual_on_.end()) {
+    dirty_.insert(there->second.begin(), there->second.end());
+  }
+}
+
+// ---- Observed ----
+
+bool RoutePlanner::is_workload(std::string_view interface) const {
+  return std::any_of(ownership_.workload_prefixes.begin(), ownership_.workload_prefixes.end(),
+                     [&](const std::string& prefix) { return interface.starts_with(prefix); });
+}
+
+bool RoutePlanner::owned(const Route& route) const {
+  const RouteAttributes& attributes = route.attributes;
+  const std::uint8_t exclusive =
+      ownership_.device_protocol == kProtocolBoot ? kProtocolOwnExclusive : ownership_.device_protocol;
+  static const base::Prefix kLinkLocal = *base::parse_cidr("fe80::/64");
+  if (route.key.prefix == kLinkLocal) return false;
+  const bool deviceless = attributes.interface == 0 || attributes.type != RouteType::kUnicast;
+  if (deviceless) return attributes.protocol == exclusive;
+  const auto name = names_.find(attributes.interface);
+  if (name == names_.end()) return false;
+  if (attributes.protocol == exclusive) return true;
+  if (is_workload(name->second)) {
+    return ownership_.remove_external || attributes.protocol == ownership_.device_protocol;
+  }
+  return std::find(ownership_.own_interfaces.begin(), ownership_.own_interfaces.end(), name->second) !=
+         ownership_.own_interfaces.end();
+}
+
+void RoutePlanner::add_actual(const Route& route) {
+  const auto found = entries_.find(route.key);
+  bool ours = owned(route);
+  if (!ours && found != entries_.end()) {
+    const auto best = winner(found->second);
+    ours = best && same_attributes(route.key, best->attributes, route.attributes);
+  }
+  if (!ours) return;
+  entries_[route.key].actual.push_back(route.attributes);
+  if (route.attributes.interface != 0) actual_on_[route.attributes.interface].insert(route.key);
+}
+
+RoutePlanner::Vanished RoutePlanner::leaving(const Route& route) const {
+  return {.route = route, .from_workload = is_workload(interface_name(route.attributes.interface))};
+}
+
+void RoutePlanner::note_vanished(Route route) {
+  if (route.key.prefix.is_host()) vanished_.push_back(leaving(route));
+}
+
+void RoutePlanner::drop_actual(const RouteKey& key, const RouteAttributes& attributes) {
+  Entry& entry = entries_[key];
+  const auto found = std::find(entry.actual.begin(), entry.actual.end(), attributes);
+  if (found == entry.actual.end()) return;
+  entry.actual.erase(found);
+  const auto there = actual_on_.find(attributes.interface);
+  if (there == actual_on_.end()) return;
+  const bool another = std::any_of(entry.actual.begin(), entry.actual.end(), [&](const RouteAttributes& other) {
+    return other.interface == attributes.interface;
+  });
+  if (!another) there->second.erase(key);
+  if (there->second.empty()) actual_on_.erase(there);
+}
+
+void RoutePlanner::forget_actual_on(IfIndex index) {
+  const auto there = actual_on_.find(index);
+  if (there == actual_on_.end()) return;
+  const std::set<RouteKey> keys = std::move(there->second);
+  actual_on_.erase(there);
+  for (const RouteKey& key : keys) {
+    Entry& entry = entries_[key];
+    for (const RouteAttributes& attributes : entry.actual) {
+      if (attributes.interface == index) note_vanished({.key = key, .attributes = attributes});
+    }
+    std::erase_if(entry.actual, [&](const RouteAttributes& attributes) { return attributes.interface == index; });
+    dirty_.insert(key);
+  }
+}
+
+void RoutePlanner::observe_all(std::span<const Route> routes, base::Instant) {
+  std::vector<Route> before;
+  for (auto& [key, entry] : entries_) {
+    for (RouteAttributes& attributes : entry.actual) before.push_back({.key = key, .attributes = attributes});
+    entry.actual.clear();
+  }
+  actual_on_.clear();
+  unread_.clear();
+  for (const Route& route : routes) add_actual(route);
+  for (Route& route : before) {
+    if (entries_.find(route.key)->second.actual.empty()) note_vanished(std::move(route));
+  }
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto current = it++;
+    if (!settled(current->first, current->second)) {
+      dirty_.insert(current->first);
+    } else if (current->second.candidates.empty() && current->second.actual.empty()) {
+      dirty_.erase(current->first);
+      entries_.erase(current);
+    }
+  }
+}
+
+void RoutePlanner::observe_interface(IfIndex interface, std::span<const Route> routes, base::Instant) {
+  unread_.erase(interface);
+  const std::size_t vanished_before = vanished_.size();
+  forget_actual_on(interface);
+  for (const Route& route : routes) {
+    if (route.attributes.interface != interface) continue;
+    add_actual(route);
+    if (entries_.contains(route.key)) dirty_.insert(route.key);
+  }
+  // What is still there has not vanished.
+  const auto first = vanished_.begin() + static_cast<std::ptrdiff_t>(vanished_before);
+  vanished_.erase(
+      std::remove_if(first, vanished_.end(),
+                     [&](const Vanished& gone) { return !entries_.find(gone.route.key)->second.actual.empty(); }),
+      vanished_.end());
+}
+
+// ---- Plan ----
+
+std::optional<RoutePlanner::Winner> RoutePlanner::winner(const Entry& entry) const {
+  std::optional<Winner> best;
+  for (const Candidate& candidate : entry.candidates) {
+    IfIndex index = 0;
+    if (!candidate.interface.empty()) {
+      const auto found = interfaces_.find(candidate.interface);
+      if (found == interfaces_.end() || !found->second.running) continue;
+      index = found->second.index;
+    }
+    if (best &&
+        (best->owner < candidate.owner || (best->owner == candidate.owner && best->attributes.interface >= index))) {
+      continue;
+    }
+    best = Winner{.owner = candidate.owner, .attributes = candidate.attributes};
+    best->attributes.interface = index;
+  }
+  return best;
+}
+
+bool RoutePlanner::settled(const RouteKey& key, const Entry& entry) const {
+  const auto best = winner(entry);
+  if (!best) return entry.actual.empty();
+  return entry.actual.size() == 1 && same_attributes(key, entry.actual.front(), best->attributes);
+}
+
+void RoutePlanner::settle(const RouteKey& key) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end() || settled(key, found->second)) dirty_.erase(key);
+  if (found != entries_.end() && found->second.candidates.empty() && found->second.actual.empty())
+    entries_.erase(found);
+}
+
+bool RoutePlanner::in_grace(const RouteAttributes& actual, base::Instant now,
+                            std::optional<base::Instant>& next) const {
+  const auto name = names_.find(actual.interface);
+  if (name == names_.end() || !is_workload(name->second)) return false;
+  const Interface& interface = interfaces_.find(name->second)->second;
+  const base::Instant end = interface.first_seen + kGrace;
+  if (interface.ever_wanted || now >= end) return false;
+  next = next ? std::min(*next, end) : end;
+  return true;
+}
+
+// §16.6. The address of `removed` may have connections through a place it no longer lives at.
+bool RoutePlanner::needs_clean(const Vanished& gone) const {
+  const Route& removed = gone.route;
+  const RouteKey& key = removed.key;
+  if (!key.prefix.is_host() || removed.attributes.type != RouteType::kUnicast) return false;
+  std::optional<Winner> best;  // of all metrics: the lowest
+  for (auto it = entries_.lower_bound({.prefix = key.prefix, .tos = 0, .metric = 0});
+       it != entries_.end() && it->first.prefix == key.prefix; ++it) {
+    const auto candidate = winner(it->second);
+    if (!candidate) continue;
+    if (candidate->attributes.interface == removed.attributes.interface) return false;  // only the metric changes
+    const auto& actual = it->second.actual;
+    const bool in_place = std::any_of(actual.begin(), actual.end(), [&](const RouteAttributes& attributes) {
+      return same_attributes(it->first, attributes, candidate->attributes);
+    });
+    if (in_place) return false;
+    if (!best) best = candidate;
+  }
+  if (!best) return true;
+  return best->owner == RouteClass::kLocalWorkload || gone.from_workload;
+}
+
+RoutePlan RoutePlanner::plan(base::Instant now) {
+  RoutePlan plan;
+  std::vector<RouteEdit> replacements;
+  for (const Vanished& gone : vanished_) {
+    if (needs_clean(gone)) plan.forgotten.push_back(gone.route.key.prefix.address);
+  }
+  vanished_.clear();
+  for (auto it = dirty_.begin(); it != dirty_.end();) {
+    const RouteKey key = *it++;  // settle() may erase it
+    settle(key);
+    const auto found = entries_.find(key);
+    if (found != entries_.end() && dirty_.contains(key)) plan_key(key, found->second, now, plan, replacements);
+  }
+  plan.edits.insert(plan.edits.end(), replacements.begin(), replacements.end());
+  return plan;
+}
+
+void RoutePlanner::plan_key(const RouteKey& key, const Entry& entry, base::Instant now, RoutePlan& plan,
+                            std::vector<RouteEdit>& replacements) const {
+  const auto best = winner(entry);
+  bool in_place = false;
+  std::vector<RouteEdit> removals;
+  for (const RouteAttributes& actual : entry.actual) {
+    if (best && !in_place && same_attributes(key, actual, best->attributes)) {
+      in_place = true;
+      continue;
+    }
+    if (!best && in_grace(actual, now, plan.next)) continue;
+    const Route route{.key = key, .attributes = actual};
+    removals.push_back(
+        {.kind = RouteEdit::Kind::kRemove, .route = route, .clean_conntrack = needs_clean(leaving(route))});
+  }
+  // One route that only changes is replaced in one step, so that no packet finds it missing.
+  const bool in_one_step = best && !in_place && removals.size() == 1 && !removals.front().clean_conntrack;
+  if (!in_one_step) plan.edits.insert(plan.edits.end(), removals.begin(), removals.end());
+  if (best && !in_place) {
+    replacements.push_back({.kind = RouteEdit::Kind::kReplace, .route = {.key = key, .attributes = best->attributes}});
+  }
+}
+
+void RoutePlanner::record(const RouteEdit& edit, RouteOutcome outcome) {
+  const RouteKey& key = edit.route.key;
+  switch (outcome) {
+    case RouteOutcome::kFailed: return;
+    case RouteOutcome::kInterfaceDown: dirty_.erase(key); return;
+    case RouteOutcome::kDone: break;
+  }
+  if (edit.kind == RouteEdit::Kind::kRemove) {
+    drop_actual(key, edit.route.attributes);
+  } else {
+    if (const Entry& entry = entries_[key]; entry.actual.size() == 1)
+      drop_actual(key, RouteAttributes(entry.actual.front()));
+    entries_[key].actual.push_back(edit.route.attributes);
+    if (edit.route.attributes.interface != 0) actual_on_[edit.route.attributes.interface].insert(key);
+  }
+  settle(key);
+}
+
+}  // namespace reconcile

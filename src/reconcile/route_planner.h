@@ -1,0 +1,131 @@
+// route_planner.h: which edits bring the routes of the main table, one family, to what is wanted (spec dataplane §16).
+//
+// Pure: time comes in as an argument. The caller reads the kernel (observe_…), tells which interfaces exist, carries
+// out the plan and says how each edit went. Equal inputs give equal plans. Not thread-safe.
+//
+// Several owners may want a route for one key; the lowest class wins, then the highest interface index. Candidates on
+// interfaces that are missing or not running do not count. Routes that are ours by RouteOwnership and not wanted are
+// removed; all others are never touched, except that a wanted route replaces what stands under its key.
+//
+// Cost of a plan: the dirty keys.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "reconcile/route_types.h"
+
+namespace reconcile {
+
+// Which kernel routes are ours (§16.3).
+struct RouteOwnership {
+  base::Family family = base::Family::kIpv4;
+  std::uint8_t device_protocol = kProtocolBoot;  // DeviceRouteProtocol
+  bool remove_external = true;                   // RemoveExternalRoutes
+  std::vector<std::string> workload_prefixes;    // InterfacePrefix, "tap"
+  std::vector<std::string> own_interfaces;       // "vxlan.calico"
+};
+
+enum class RouteOutcome : std::uint8_t {
+  kDone,           // also when a route to remove was not there
+  kInterfaceDown,  // interface missing or down: its events will bring the route back
+  kFailed,         // stays dirty
+};
+
+struct RoutePlan {
+  std::vector<RouteEdit> edits;            // removals first
+  std::vector<base::IpAddress> forgotten;  // routes that vanished by themselves: conntrack to be cleaned
+  std::optional<base::Instant> next;       // when unwanted routes on a new interface lose their grace
+};
+
+class RoutePlanner {
+ public:
+  explicit RoutePlanner(RouteOwnership ownership) : ownership_(std::move(ownership)) {}
+
+  // ---- Wanted ---- All routes that `owner` wants through `interface` ("" for routes without one), replacing what it
+  // wanted there before. route.attributes.interface is ignored; routes of the other family too.
+  void want(RouteClass owner, std::string_view interface, std::span<const Route> routes);
+
+  // ---- Interfaces ---- A known name with another index is a new interface.
+  void interface_present(std::string_view name, IfIndex index, bool running, base::Instant now);
+  void interface_gone(std::string_view name);
+
+  // ---- Observed ----
+  void observe_all(std::span<const Route> routes, base::Instant now);
+  void observe_interface(IfIndex interface, std::span<const Route> routes, base::Instant now);
+  // Interfaces that came up since they were last read.
+  std::vector<IfIndex> unread_interfaces() const { return {unread_.begin(), unread_.end()}; }
+
+  // ---- Plan ----
+  RoutePlan plan(base::Instant now);
+  void record(const RouteEdit& edit, RouteOutcome outcome);
+  bool dirty() const { return !dirty_.empty() || !vanished_.empty(); }
+  std::size_t wanted_count() const;
+  std::string interface_name(IfIndex index) const;  // "" when not known
+
+  // Unwanted routes on a workload interface that appeared less than so long ago, and for which nothing was ever wanted,
+  // stay: another component may be ahead of us.
+  static constexpr base::Duration kGrace = std::chrono::seconds(10);
+
+ private:
+  struct Candidate {
+    RouteClass owner;
+    std::string interface;
+    RouteAttributes attributes;
+  };
+  struct Entry {
+    std::vector<Candidate> candidates;
+    std::vector<RouteAttributes>
+        actual;  // ours in the kernel under this key; more than one only when somebody added some
+  };
+  struct Interface {
+    IfIndex index = 0;
+    bool running = false;
+    bool ever_wanted = false;
+    base::Instant first_seen{};
+  };
+  struct Winner {
+    RouteClass owner;
+    RouteAttributes attributes;
+  };
+  struct Vanished {
+    Route route;
+    bool from_workload = false;
+  };
+  using Entries = std::map<RouteKey, Entry>;
+
+  bool owned(const Route& route) const;
+  bool is_workload(std::string_view interface) const;
+  std::optional<Winner> winner(const Entry& entry) const;
+  bool settled(const RouteKey& key, const Entry& entry) const;
+  bool in_grace(const RouteAttributes& actual, base::Instant now, std::optional<base::Instant>& next) const;
+  bool needs_clean(const Vanished& gone) const;
+  Vanished leaving(const Route& route) const;
+  void note_vanished(Route route);
+
+  void mark_interface_dirty(std::string_view name, IfIndex index);
+  void add_actual(const Route& route);
+  void drop_actual(const RouteKey& key, const RouteAttributes& attributes);
+  void forget_actual_on(IfIndex index);
+  void settle(const RouteKey& key);
+  void plan_key(const RouteKey& key, const Entry& entry, base::Instant now, RoutePlan& plan,
+                std::vector<RouteEdit>& replacements) const;
+
+  RouteOwnership ownership_;
+  std::map<std::pair<RouteClass, std::string>, std::map<RouteKey, RouteAttributes>> wanted_;
+  std::map<std::string, Interface, std::less<>> interfaces_;
+  std::map<IfIndex, std::string> names_;
+  Entries entries_;
+  std::map<IfIndex, std::set<RouteKey>> actual_on_;
+  std::set<RouteKey> dirty_;
+  std::set<IfIndex> unread_;
+  std::vector<Vanished> vanished_;
+};
+
+}  // namespace reconcile
