@@ -1,7 +1,7 @@
 // conntrack.h: forgetting the connections of an address that has left (spec dataplane §16.6).
 //
-// remove() starts; busy() says whether it is still going on; `finished` tells when an address is done (or was given up), always
-// from the loop, never from inside remove(). All on the owner's loop thread.
+// remove() starts; busy() says whether it is still going on; `finished` tells when an address is done (or was given
+// up), always from the loop, never from inside remove(). All on the owner's loop thread.
 #pragma once
 
 #include <functional>

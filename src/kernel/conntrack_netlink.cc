@@ -106,7 +106,8 @@ void NetlinkConntrackCleaner::schedule() {
 void NetlinkConntrackCleaner::start_pass() {
   if (running_.empty()) {
     const Family family = waiting_.begin()->family();
-    while (!waiting_.empty() && waiting_.begin()->family() == family) running_.insert(waiting_.extract(waiting_.begin()));
+    while (!waiting_.empty() && waiting_.begin()->family() == family)
+      running_.insert(waiting_.extract(waiting_.begin()));
     attempts_ = 0;
   }
   ++attempts_;

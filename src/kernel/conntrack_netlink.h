@@ -1,12 +1,12 @@
 // conntrack_netlink.h: forgetting connections over ctnetlink, without a program and without stalling the loop.
 //
-// One pass reads the whole table of a family, one datagram (at most 32 KiB, some hundred entries) per turn of the loop, and
-// deletes what belongs to any of the addresses asked for before the pass began. Addresses asked for meanwhile wait for the next
-// pass: their entries may stand in a part already read. A table of 262,144 entries takes about half a second, in slices of
-// less than a millisecond; filtering in the kernel would be one call of tens of milliseconds.
+// One pass reads the whole table of a family, one datagram (at most 32 KiB, some hundred entries) per turn of the loop,
+// and deletes what belongs to any of the addresses asked for before the pass began. Addresses asked for meanwhile wait
+// for the next pass: their entries may stand in a part already read. A table of 262,144 entries takes about half a
+// second, in slices of less than a millisecond; filtering in the kernel would be one call of tens of milliseconds.
 //
-// A pass that fails is repeated at most kAttempts times; then its addresses count as finished (waiting for ever would keep an
-// endpoint without its route) and the failure is counted.
+// A pass that fails is repeated at most kAttempts times; then its addresses count as finished (waiting for ever would
+// keep an endpoint without its route) and the failure is counted.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ class NetlinkConntrackCleaner final : public ConntrackCleaner {
   base::TimerId timeout_{};
   std::function<void(const base::IpAddress&)> finished_;
   std::set<base::IpAddress> waiting_;
-  std::set<base::IpAddress> running_;  // all of one family
+  std::set<base::IpAddress> running_;      // all of one family
   std::optional<std::uint32_t> sequence_;  // of the dump that runs
   bool broken_ = false;                    // this pass missed something
   int attempts_ = 0;

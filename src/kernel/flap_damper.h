@@ -1,8 +1,8 @@
 // flap_damper.h: keeps short interruptions of an interface from reaching the rest of the agent (spec dataplane §17.1).
 //
-// Deletions of addresses and interfaces going down are held back for kDelay; an address that comes back in that time was never
-// away. Everything else passes at once, unless something of the same interface still waits: order per interface is kept.
-// No clock of its own; the owner asks next_due() and calls release().
+// Deletions of addresses and interfaces going down are held back for kDelay; an address that comes back in that time
+// was never away. Everything else passes at once, unless something of the same interface still waits: order per
+// interface is kept. No clock of its own; the owner asks next_due() and calls release().
 #pragma once
 
 #include <deque>

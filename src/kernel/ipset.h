@@ -21,8 +21,8 @@ class IpSetKernel {
   [[nodiscard]] virtual base::Result<std::vector<reconcile::IpSetHeader>> list_headers() = 0;
   // kNotFound when there is no such set.
   [[nodiscard]] virtual base::Result<reconcile::IpSetContents> list(std::string_view name) = 0;
-  // Carries out the edits in order, each tried whatever became of those before it; one outcome for each. A refused member
-  // does not stop the members after it. An error means that the conversation broke and nothing is known.
+  // Carries out the edits in order, each tried whatever became of those before it; one outcome for each. A refused
+  // member does not stop the members after it. An error means that the conversation broke and nothing is known.
   [[nodiscard]] virtual base::Result<std::vector<reconcile::IpSetOutcome>> apply(
       std::span<const reconcile::IpSetEdit> edits) = 0;
 };

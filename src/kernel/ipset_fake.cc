@@ -112,7 +112,8 @@ IpSetOutcome FakeIpSets::swap(const IpSetEdit& edit) {
     return refused_because(IpSetFailure::kTypeMismatch, "different types");
   }
   std::swap(first->second, second->second);
-  // Rules refer to the set, not to its name: after a swap the name that rules were loaded with leads to the new contents.
+  // Rules refer to the set, not to its name: after a swap the name that rules were loaded with leads to the new
+  // contents.
   std::swap(first->second.referenced, second->second.referenced);
   return {};
 }

@@ -1,5 +1,5 @@
-// ipset_fake.h: the kernel's IP sets in memory, with the kernel's rules about names, types, sizes and references. For tests and
-// the simulator. Faults: a broken conversation (fail_next), refused members, sets in use.
+// ipset_fake.h: the kernel's IP sets in memory, with the kernel's rules about names, types, sizes and references. For
+// tests and the simulator. Faults: a broken conversation (fail_next), refused members, sets in use.
 #pragma once
 
 #include <map>

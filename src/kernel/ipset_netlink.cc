@@ -35,11 +35,11 @@ constexpr std::uint8_t kNewestProtocol = 7;
 constexpr int kSetFull = IPSET_ERR_TYPE_SPECIFIC;  // in the hash types: IPSET_ERR_HASH_FULL
 constexpr std::size_t kCommandAttributes = IPSET_ATTR_CMD_MAX + 1;
 constexpr std::size_t kDataAttributes = std::max<std::size_t>(IPSET_ATTR_CREATE_MAX, IPSET_ATTR_ADT_MAX) + 1;
-// One message's list of members must fit the 16-bit length of an attribute. A member takes 32 bytes (IPv4) to 52 bytes (IPv6
-// with port), so 1,100 members are 57 KiB at most.
+// One message's list of members must fit the 16-bit length of an attribute. A member takes 32 bytes (IPv4) to 52 bytes
+// (IPv6 with port), so 1,100 members are 57 KiB at most.
 constexpr std::size_t kMembersPerMessage = 1100;
-// The kernel doubles a table when a bucket overflows; starting at the final size saves copying it again and again, and small
-// sets start smaller than the kernel's default of 1024 buckets (8 KiB each).
+// The kernel doubles a table when a bucket overflows; starting at the final size saves copying it again and again, and
+// small sets start smaller than the kernel's default of 1024 buckets (8 KiB each).
 constexpr std::uint32_t kSmallestHash = 64;
 constexpr std::uint32_t kLargestFirstHash = 65536;
 
@@ -132,7 +132,8 @@ void parse_create_data(Bytes bytes, IpSetHeader& header) {
   const AttributeTable<kDataAttributes> data(bytes);
   if (data[IPSET_ATTR_MAXELEM]) header.shape.max_elements = data[IPSET_ATTR_MAXELEM]->be32().value_or(0);
   if (data[IPSET_ATTR_REFERENCES]) header.references = data[IPSET_ATTR_REFERENCES]->be32().value_or(0);
-  if (data[IPSET_ATTR_TIMEOUT] || data[IPSET_ATTR_NETMASK] || data[IPSET_ATTR_MARKMASK] || data.malformed()) header.plain = false;
+  if (data[IPSET_ATTR_TIMEOUT] || data[IPSET_ATTR_NETMASK] || data[IPSET_ATTR_MARKMASK] || data.malformed())
+    header.plain = false;
   if (data[IPSET_ATTR_CADT_FLAGS] && data[IPSET_ATTR_CADT_FLAGS]->be32().value_or(1) != 0) header.plain = false;
 }
 
@@ -205,7 +206,8 @@ std::uint8_t NetlinkIpSets::revision_of(IpSetType type, Family family) {
   // Any failure shows again, with its reason, in the creation that follows.
   if (!replies || replies->front().error != 0) return revision;
   const AttributeTable<kCommandAttributes> answer(netlink::after_header<nfgenmsg>(replies->front().data));
-  const std::uint8_t newest = answer[IPSET_ATTR_REVISION] ? answer[IPSET_ATTR_REVISION]->u8().value_or(0) : std::uint8_t{0};
+  const std::uint8_t newest =
+      answer[IPSET_ATTR_REVISION] ? answer[IPSET_ATTR_REVISION]->u8().value_or(0) : std::uint8_t{0};
   const std::uint8_t oldest =
       answer[IPSET_ATTR_REVISION_MIN] ? answer[IPSET_ATTR_REVISION_MIN]->u8().value_or(0) : std::uint8_t{0};
   revision = std::max(oldest, std::min(newest, known_revision(type)));
@@ -238,7 +240,9 @@ Result<IpSetContents> NetlinkIpSets::list(std::string_view name) {
   bool malformed = false;
   auto done = socket_.dump(
       batch, "list IP set " + std::string(name), [&] { contents = {}; },
-      [&](const netlink::Message& message) { malformed = !parse_ip_set_message(message.payload, contents) || malformed; });
+      [&](const netlink::Message& message) {
+        malformed = !parse_ip_set_message(message.payload, contents) || malformed;
+      });
   if (!done) {
     if (done.error().error_number() == ENOENT) return fail(Error::not_found("IP set " + std::string(name)));
     return fail(std::move(done).error());
@@ -266,7 +270,8 @@ void NetlinkIpSets::add_create(Batch& batch, const IpSetEdit& edit) {
 
 std::size_t NetlinkIpSets::add_members(Batch& batch, const IpSetEdit& edit, std::size_t first) const {
   const std::size_t last = std::min(edit.members.size(), first + kMembersPerMessage);
-  begin(batch, edit.kind == IpSetEdit::Kind::kAdd ? IPSET_CMD_ADD : IPSET_CMD_DEL);  // without NLM_F_EXCL "exist" is implied
+  begin(batch,
+        edit.kind == IpSetEdit::Kind::kAdd ? IPSET_CMD_ADD : IPSET_CMD_DEL);  // without NLM_F_EXCL "exist" is implied
   batch.put_text(IPSET_ATTR_SETNAME, edit.set);
   batch.put_u32(IPSET_ATTR_LINENO, 0);
   const std::size_t list = batch.nest(IPSET_ATTR_ADT);
@@ -375,7 +380,8 @@ Result<std::vector<IpSetOutcome>> NetlinkIpSets::apply(std::span<const IpSetEdit
 }
 
 // The kernel stops at the first refused member of a message; the rest of that message is sent again without it.
-Result<> NetlinkIpSets::resend_after_refusals(const IpSetEdit& edit, std::size_t from, std::size_t to, IpSetOutcome& outcome) {
+Result<> NetlinkIpSets::resend_after_refusals(const IpSetEdit& edit, std::size_t from, std::size_t to,
+                                              IpSetOutcome& outcome) {
   while (from < to) {
     IpSetEdit rest{.kind = edit.kind, .set = edit.set};
     rest.members.assign(edit.members.begin() + static_cast<std::ptrdiff_t>(from),

@@ -12,8 +12,8 @@ namespace kernel {
 
 class NetlinkIpSets final : public IpSetKernel {
  public:
-  // Opens the socket in the calling thread's network namespace and agrees on the protocol version. kUnsupported when the
-  // kernel has no IP sets.
+  // Opens the socket in the calling thread's network namespace and agrees on the protocol version. kUnsupported when
+  // the kernel has no IP sets.
   [[nodiscard]] static base::Result<std::unique_ptr<NetlinkIpSets>> open(const netlink::SocketOptions& options = {});
 
   [[nodiscard]] base::Result<std::vector<reconcile::IpSetHeader>> list_headers() override;

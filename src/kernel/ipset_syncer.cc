@@ -18,7 +18,8 @@ Problem problem_of(const IpSetEdit& edit, const IpSetOutcome& outcome) {
   if (!outcome.refused_members.empty()) {
     text += " (" + std::to_string(outcome.refused_members.size()) + " members refused)";
   }
-  return Problem{.object = "IP set " + edit.set, .error = Error(ErrorKind::kSystem, reconcile::to_string(edit) + ": " + text)};
+  return Problem{.object = "IP set " + edit.set,
+                 .error = Error(ErrorKind::kSystem, reconcile::to_string(edit) + ": " + text)};
 }
 
 }  // namespace
@@ -101,8 +102,8 @@ ApplyReport IpSetSyncer::apply_updates() {
 
 ApplyReport IpSetSyncer::apply_deletions() {
   ApplyReport report;
-  // A set may still be busy for a moment after its last rule went (the nft flavour frees rules later), so being refused is
-  // reported only when the planner has given up.
+  // A set may still be busy for a moment after its last rule went (the nft flavour frees rules later), so being refused
+  // is reported only when the planner has given up.
   std::vector<Problem> refused;
   if (!carry_out(planner_.plan_deletions(kDeletionsPerApply), refused)) report.problems = std::move(refused);
   if (planner_.deletions_left()) {

@@ -1,8 +1,8 @@
 // ipset_syncer.h: keeps the kernel's IP sets of one family as wanted (spec dataplane §1.3 steps 6 and 11, §14).
 //
-// Owned by the kernel thread. Changes of what is wanted only mark; apply_updates() writes. A resync (start, refresh timer, after
-// trouble) reads all owned sets and corrects what differs; otherwise a turn costs the changed members only, and a turn in which
-// nothing changed makes no system call.
+// Owned by the kernel thread. Changes of what is wanted only mark; apply_updates() writes. A resync (start, refresh
+// timer, after trouble) reads all owned sets and corrects what differs; otherwise a turn costs the changed members
+// only, and a turn in which nothing changed makes no system call.
 //
 //   IpSetSyncer sets(kernel, base::Family::kIpv4);
 //   sets.want(name, shape, members);                // or change_members(name, added, removed)
@@ -25,7 +25,8 @@ class IpSetSyncer {
  public:
   IpSetSyncer(IpSetKernel& kernel, base::Family family) : kernel_(kernel), planner_(family) {}
 
-  void want(std::string_view name, const reconcile::IpSetShape& shape, std::span<const reconcile::IpSetMember> members) {
+  void want(std::string_view name, const reconcile::IpSetShape& shape,
+            std::span<const reconcile::IpSetMember> members) {
     planner_.want(name, shape, members);
   }
   void unwant(std::string_view name) { planner_.unwant(name); }

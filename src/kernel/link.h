@@ -30,8 +30,8 @@ class LinkListener {
   // A new interface, or one that changed. A known name with another index is another interface.
   virtual void on_link(const Link& link) = 0;
   virtual void on_link_gone(const std::string& name, IfIndex index) = 0;
-  // All addresses of the interface: destinations of local routes, whatever the interface's state. May hold network addresses
-  // such as 127.0.0.0.
+  // All addresses of the interface: destinations of local routes, whatever the interface's state. May hold network
+  // addresses such as 127.0.0.0.
   virtual void on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) = 0;
   // After the first complete picture, and once only. Nothing may be written to the kernel before.
   virtual void on_links_in_sync() = 0;

@@ -25,7 +25,8 @@ constexpr std::size_t kLinkAttributes = IFLA_MAX + 1;
 // An address is a route of type local in table local.
 std::optional<reconcile::Route> parse_local_route(Bytes payload) {
   auto route = parse_route_message(payload, kLocalTable);
-  if (!route || route->attributes.type != reconcile::RouteType::kLocal || route->attributes.interface == 0) return std::nullopt;
+  if (!route || route->attributes.type != reconcile::RouteType::kLocal || route->attributes.interface == 0)
+    return std::nullopt;
   return route;
 }
 
@@ -100,8 +101,9 @@ void LinkMonitor::start() {
 }
 
 bool LinkMonitor::excluded(const std::string& name) const {
-  return excluded_names_.contains(name) || std::any_of(excluded_patterns_.begin(), excluded_patterns_.end(),
-                                                       [&](const std::regex& pattern) { return std::regex_search(name, pattern); });
+  return excluded_names_.contains(name) ||
+         std::any_of(excluded_patterns_.begin(), excluded_patterns_.end(),
+                     [&](const std::regex& pattern) { return std::regex_search(name, pattern); });
 }
 
 // ---- Reading everything ----

@@ -27,8 +27,8 @@ struct LinkMonitorOptions {
 
 class LinkMonitor {
  public:
-  // In the calling thread's network namespace. kInvalid when an expression in `exclude` does not compile. The loop and the
-  // listener must outlive the monitor.
+  // In the calling thread's network namespace. kInvalid when an expression in `exclude` does not compile. The loop and
+  // the listener must outlive the monitor.
   [[nodiscard]] static base::Result<std::unique_ptr<LinkMonitor>> open(base::Loop& loop, LinkListener& listener,
                                                                        const LinkMonitorOptions& options = {});
   ~LinkMonitor();
@@ -48,7 +48,8 @@ class LinkMonitor {
     Link link;
     std::set<base::IpAddress> addresses;  // before damping
   };
-  LinkMonitor(base::Loop& loop, LinkListener& listener, base::Duration refresh, netlink::Socket events, netlink::Socket reader);
+  LinkMonitor(base::Loop& loop, LinkListener& listener, base::Duration refresh, netlink::Socket events,
+              netlink::Socket reader);
 
   void resync();
   [[nodiscard]] base::Result<> read_links(std::map<IfIndex, Link>& links);

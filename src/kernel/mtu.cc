@@ -22,7 +22,8 @@ base::Result<std::regex> compile_mtu_pattern(const std::string& text) {
   try {
     return std::regex(text);
   } catch (const std::regex_error& error) {
-    return base::fail(base::Error::invalid(std::string("MTUIfacePattern: bad expression (") + error.what() + ")", text));
+    return base::fail(
+        base::Error::invalid(std::string("MTUIfacePattern: bad expression (") + error.what() + ")", text));
   }
 }
 
@@ -46,7 +47,8 @@ Mtus tunnel_mtus(std::uint32_t host, const TunnelMtuSettings& settings) {
     if (enabled) mtus.workload = std::min(mtus.workload, mtu);
   };
   bool any = false;
-  for (const bool enabled : {settings.ipip, settings.vxlan, settings.vxlan_v6, settings.wireguard, settings.wireguard_v6}) {
+  for (const bool enabled :
+       {settings.ipip, settings.vxlan, settings.vxlan_v6, settings.wireguard, settings.wireguard_v6}) {
     any = any || enabled;
   }
   if (any) mtus.workload = UINT32_MAX;

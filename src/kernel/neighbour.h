@@ -1,5 +1,5 @@
-// neighbour.h: permanent neighbour entries: the port, its real implementation over rtnetlink, and the syncer (spec dataplane
-// §16.5). Owned by the kernel thread.
+// neighbour.h: permanent neighbour entries: the port, its real implementation over rtnetlink, and the syncer (spec
+// dataplane §16.5). Owned by the kernel thread.
 #pragma once
 
 #include <memory>
@@ -25,14 +25,17 @@ class NeighbourKernel {
  public:
   virtual ~NeighbourKernel() = default;
   [[nodiscard]] virtual base::Result<std::vector<reconcile::NeighbourEntry>> list(base::Family family) = 0;
-  [[nodiscard]] virtual base::Result<std::vector<NeighbourReply>> apply(std::span<const reconcile::NeighbourEdit> edits) = 0;
+  [[nodiscard]] virtual base::Result<std::vector<NeighbourReply>> apply(
+      std::span<const reconcile::NeighbourEdit> edits) = 0;
 };
 
 class NetlinkNeighbours final : public NeighbourKernel {
  public:
-  [[nodiscard]] static base::Result<std::unique_ptr<NetlinkNeighbours>> open(const netlink::SocketOptions& options = {});
+  [[nodiscard]] static base::Result<std::unique_ptr<NetlinkNeighbours>> open(
+      const netlink::SocketOptions& options = {});
   [[nodiscard]] base::Result<std::vector<reconcile::NeighbourEntry>> list(base::Family family) override;
-  [[nodiscard]] base::Result<std::vector<NeighbourReply>> apply(std::span<const reconcile::NeighbourEdit> edits) override;
+  [[nodiscard]] base::Result<std::vector<NeighbourReply>> apply(
+      std::span<const reconcile::NeighbourEdit> edits) override;
 
  private:
   explicit NetlinkNeighbours(netlink::Socket socket) : socket_(std::move(socket)) {}
@@ -47,7 +50,9 @@ class NeighbourSyncer {
   NeighbourSyncer(NeighbourKernel& kernel, reconcile::NeighbourOwnership ownership)
       : kernel_(kernel), family_(ownership.family), planner_(std::move(ownership)) {}
 
-  void want(std::string_view interface, std::span<const reconcile::Neighbour> neighbours) { planner_.want(interface, neighbours); }
+  void want(std::string_view interface, std::span<const reconcile::Neighbour> neighbours) {
+    planner_.want(interface, neighbours);
+  }
   void interface_present(std::string_view name, reconcile::IfIndex index, bool running) {
     planner_.interface_present(name, index, running);
   }

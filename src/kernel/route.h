@@ -1,6 +1,8 @@
-// route.h: the port to the kernel's main routing table. Real: NetlinkRoutes; in memory: FakeRoutes (kernel/route_fake.h).
+// route.h: the port to the kernel's main routing table. Real: NetlinkRoutes; in memory: FakeRoutes
+// (kernel/route_fake.h).
 //
-// One owner thread. Calls block for as long as the kernel works; the kernel's routing lock may be held by others meanwhile.
+// One owner thread. Calls block for as long as the kernel works; the kernel's routing lock may be held by others
+// meanwhile.
 #pragma once
 
 #include <span>

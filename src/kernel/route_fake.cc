@@ -50,7 +50,8 @@ RouteReply FakeRoutes::apply_one(const RouteEdit& edit) {
   log.push_back("replace " + reconcile::to_string(route));
   if (refused.contains(route.key.prefix)) return {.outcome = RouteOutcome::kFailed, .text = "Invalid argument"};
   if (interfaces_down.contains(route.attributes.interface)) return {.outcome = RouteOutcome::kInterfaceDown};
-  const auto found = std::find_if(routes.begin(), routes.end(), [&](const Route& other) { return other.key == route.key; });
+  const auto found =
+      std::find_if(routes.begin(), routes.end(), [&](const Route& other) { return other.key == route.key; });
   if (found != routes.end()) {
     *found = route;
   } else {

@@ -1,5 +1,5 @@
-// route_fake.h: a routing table in memory with the kernel's rules about keys, interfaces and replacing; and a conntrack cleaner
-// that is done when the test says so. For tests and the simulator.
+// route_fake.h: a routing table in memory with the kernel's rules about keys, interfaces and replacing; and a conntrack
+// cleaner that is done when the test says so. For tests and the simulator.
 #pragma once
 
 #include <set>

@@ -77,7 +77,8 @@ void put_route(Batch& batch, const Route& route, bool remove) {
   header.rtm_protocol = attributes.protocol;
   header.rtm_type = attributes.type == RouteType::kOther ? static_cast<unsigned char>(RTN_UNSPEC)
                                                          : static_cast<unsigned char>(attributes.type);
-  header.rtm_scope = remove ? static_cast<unsigned char>(RT_SCOPE_NOWHERE) : static_cast<unsigned char>(attributes.scope);
+  header.rtm_scope =
+      remove ? static_cast<unsigned char>(RT_SCOPE_NOWHERE) : static_cast<unsigned char>(attributes.scope);
   if (attributes.onlink && !remove) header.rtm_flags = RTNH_F_ONLINK;
   batch.header(header);
   batch.put_address(RTA_DST, route.key.prefix.address);
@@ -107,7 +108,8 @@ RouteReply reply_of(const RouteEdit& edit, const netlink::Reply& reply) {
       return {.outcome = remove ? RouteOutcome::kDone : RouteOutcome::kInterfaceDown};
     default: break;
   }
-  return {.outcome = RouteOutcome::kFailed, .text = netlink::reply_error(reply, reconcile::to_string(edit.route)).text()};
+  return {.outcome = RouteOutcome::kFailed,
+          .text = netlink::reply_error(reply, reconcile::to_string(edit.route)).text()};
 }
 
 }  // namespace

@@ -14,7 +14,9 @@ class NetlinkRoutes final : public RouteKernel {
   // In the calling thread's network namespace.
   [[nodiscard]] static base::Result<std::unique_ptr<NetlinkRoutes>> open(const netlink::SocketOptions& options = {});
 
-  [[nodiscard]] base::Result<std::vector<reconcile::Route>> list(base::Family family) override { return dump(family, 0); }
+  [[nodiscard]] base::Result<std::vector<reconcile::Route>> list(base::Family family) override {
+    return dump(family, 0);
+  }
   [[nodiscard]] base::Result<std::vector<reconcile::Route>> list_interface(base::Family family,
                                                                            reconcile::IfIndex interface) override {
     return dump(family, interface);

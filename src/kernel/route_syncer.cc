@@ -61,8 +61,9 @@ ApplyReport RouteSyncer::apply() {
   RoutePlan plan = planner_.plan(clock_.now());
   for (const base::IpAddress& address : plan.forgotten) conntrack_.remove(address);
   // Old routes go before their connections are forgotten, or new packets would make new entries at once.
-  const auto first_replacement = std::find_if(plan.edits.begin(), plan.edits.end(),
-                                              [](const RouteEdit& edit) { return edit.kind == RouteEdit::Kind::kReplace; });
+  const auto first_replacement = std::find_if(plan.edits.begin(), plan.edits.end(), [](const RouteEdit& edit) {
+    return edit.kind == RouteEdit::Kind::kReplace;
+  });
   carry_out({plan.edits.begin(), first_replacement}, report);
   for (auto it = plan.edits.begin(); it != first_replacement; ++it) {
     if (it->clean_conntrack) conntrack_.remove(it->route.key.prefix.address);

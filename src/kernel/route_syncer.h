@@ -1,9 +1,9 @@
 // route_syncer.h: keeps the main table's routes of one family as wanted (spec dataplane §16).
 //
-// Owned by the kernel thread. A resync (start, refresh timer, after trouble) reads the whole table; an interface that came up is
-// read by itself; otherwise apply() costs the changed routes and makes no system call when nothing changed.
-// A route for an address whose old connections are still being forgotten waits: the owner calls apply() again when the cleaner
-// says that it is finished.
+// Owned by the kernel thread. A resync (start, refresh timer, after trouble) reads the whole table; an interface that
+// came up is read by itself; otherwise apply() costs the changed routes and makes no system call when nothing changed.
+// A route for an address whose old connections are still being forgotten waits: the owner calls apply() again when the
+// cleaner says that it is finished.
 //
 // REQUIRES: all present interfaces were reported before the first apply().
 #pragma once
@@ -22,7 +22,11 @@ class RouteSyncer {
  public:
   RouteSyncer(RouteKernel& kernel, ConntrackCleaner& conntrack, const base::Clock& clock,
               reconcile::RouteOwnership ownership)
-      : kernel_(kernel), conntrack_(conntrack), clock_(clock), family_(ownership.family), planner_(std::move(ownership)) {}
+      : kernel_(kernel),
+        conntrack_(conntrack),
+        clock_(clock),
+        family_(ownership.family),
+        planner_(std::move(ownership)) {}
 
   // See RoutePlanner.
   void want(reconcile::RouteClass owner, std::string_view interface, std::span<const reconcile::Route> routes) {
@@ -34,8 +38,8 @@ class RouteSyncer {
   void interface_gone(std::string_view name) { planner_.interface_gone(name); }
 
   void request_resync() { resync_ = true; }
-  // `retry` is set when an edit failed; `retry_after` alone when something waits for its grace to end. Routes that wait for
-  // conntrack set neither.
+  // `retry` is set when an edit failed; `retry_after` alone when something waits for its grace to end. Routes that wait
+  // for conntrack set neither.
   ApplyReport apply();
 
   const SyncCounters& counters() const { return counters_; }

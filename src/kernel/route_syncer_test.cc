@@ -10,10 +10,10 @@
 namespace kernel {
 namespace {
 
-using ::testing::ElementsAre;
 using reconcile::Route;
 using reconcile::RouteClass;
 using reconcile::RouteScope;
+using ::testing::ElementsAre;
 
 Route local(unsigned last, std::uint32_t metric = 1024) {
   return {.key = reconcile::make_route_key(base::Prefix::host(base::IpAddress::v4(0x0A000000u + last)), metric),
@@ -26,7 +26,8 @@ struct World {
   FakeConntrackCleaner conntrack;
   RouteSyncer syncer = new_syncer();
   RouteSyncer new_syncer() {
-    return RouteSyncer(kernel, conntrack, clock, {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}});
+    return RouteSyncer(kernel, conntrack, clock,
+                       {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}});
   }
 };
 
@@ -99,12 +100,15 @@ TEST(RouteSyncer, ConvergesAfterFaults) {
         case 0:
           if (tap.index == 0) tap.index = next_index++;
           tap.running = !random.one_in(3);
-          if (tap.running) world.kernel.interfaces_down.erase(tap.index);
-          else world.kernel.interfaces_down.insert(tap.index);
+          if (tap.running)
+            world.kernel.interfaces_down.erase(tap.index);
+          else
+            world.kernel.interfaces_down.insert(tap.index);
           world.syncer.interface_present(name, tap.index, tap.running);
           break;
         case 1:
-          std::erase_if(world.kernel.routes, [&](const Route& route) { return route.attributes.interface == tap.index; });
+          std::erase_if(world.kernel.routes,
+                        [&](const Route& route) { return route.attributes.interface == tap.index; });
           world.kernel.interfaces_down.insert(tap.index);
           tap.index = 0;
           tap.running = false;

@@ -36,7 +36,8 @@ constexpr InterfaceSetting kInterfaceSettings[] = {
 void load_sctp_tracking(base::Log& log) {
   // Part of nf_conntrack itself since 4.18; the module exists on older kernels only.
   if (os::file_exists("/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_established")) return;
-  const auto outcome = os::run({.arguments = {"modprobe", "nf_conntrack_proto_sctp"}, .timeout = std::chrono::seconds(10)});
+  const auto outcome =
+      os::run({.arguments = {"modprobe", "nf_conntrack_proto_sctp"}, .timeout = std::chrono::seconds(10)});
   if (outcome && outcome->ok()) return;
   log.info("kernel.sctp_module", "SCTP connection tracking module not loaded",
            {{"reason", outcome ? outcome->describe() : outcome.error().text()}});
@@ -106,11 +107,13 @@ Result<> configure_host(Sysctl& sysctl, const HostSettings& settings, base::Log&
   const auto set = [&](const std::string& path) { return set_sysctl(sysctl, path, "1", counters); };
   if (settings.ip_forwarding) {
     if (auto done = set("net/ipv4/ip_forward"); !done) {
-      log.error("kernel.forwarding", "IPv4 forwarding is not on: workloads will not be reachable", {{"error", done.error().text()}});
+      log.error("kernel.forwarding", "IPv4 forwarding is not on: workloads will not be reachable",
+                {{"error", done.error().text()}});
     }
     if (settings.ipv6) {
       if (auto done = set("net/ipv6/conf/all/forwarding"); !done) {
-        log.error("kernel.forwarding", "IPv6 forwarding is not on: workloads will not be reachable", {{"error", done.error().text()}});
+        log.error("kernel.forwarding", "IPv6 forwarding is not on: workloads will not be reachable",
+                  {{"error", done.error().text()}});
       }
     }
   }

@@ -1,5 +1,6 @@
-// sysctl.h: kernel settings under /proc/sys: those of the whole host at start (spec dataplane §1.4), and those of each workload
-// interface (§17.2). Everything is read first and written only when it differs, so that a restart writes nothing (Q31).
+// sysctl.h: kernel settings under /proc/sys: those of the whole host at start (spec dataplane §1.4), and those of each
+// workload interface (§17.2). Everything is read first and written only when it differs, so that a restart writes
+// nothing (Q31).
 #pragma once
 
 #include <functional>
@@ -38,7 +39,7 @@ class FakeSysctl final : public Sysctl {
  public:
   std::map<std::string, std::string> values;  // a missing one cannot be read or written
   std::set<std::string> read_only;
-  std::vector<std::string> writes;            // "path=value"
+  std::vector<std::string> writes;  // "path=value"
   [[nodiscard]] base::Result<std::string> read(const std::string& path) override;
   [[nodiscard]] base::Result<> write(const std::string& path, std::string_view value) override;
 };
@@ -67,8 +68,8 @@ struct HostSettings {
   std::uint32_t workload_mtu = 0;  // tunnel_mtus().workload
   bool require_mtu_file = false;   // RequireMTUFile
 };
-// §1.4. Fails only when the MTU file is required and cannot be written. Loads a kernel module by running `modprobe`: call it
-// before the loop runs.
+// §1.4. Fails only when the MTU file is required and cannot be written. Loads a kernel module by running `modprobe`:
+// call it before the loop runs.
 [[nodiscard]] base::Result<> configure_host(Sysctl& sysctl, const HostSettings& settings, base::Log& log,
                                             SyncCounters& counters);
 

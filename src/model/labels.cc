@@ -4,8 +4,23 @@
 
 namespace model {
 
+namespace {
+
+bool by_id(Label a, Label b) { return a.name.id() < b.name.id(); }
+
+// Stable. std::stable_sort takes memory for every call, which for ten labels costs more than the sorting.
+void sort_by_id(Labels& labels) {
+  constexpr std::size_t kFew = 32;
+  if (labels.size() > kFew) return std::stable_sort(labels.begin(), labels.end(), by_id);
+  for (auto next = labels.begin(); next != labels.end(); ++next) {
+    std::rotate(std::upper_bound(labels.begin(), next, *next, by_id), next, next + 1);
+  }
+}
+
+}  // namespace
+
 void normalise(Labels& labels) {
-  std::stable_sort(labels.begin(), labels.end(), [](Label a, Label b) { return a.name.id() < b.name.id(); });
+  sort_by_id(labels);
   // Of a run of equal names the last is kept, so the run is walked from its end.
   const auto kept = std::unique(labels.rbegin(), labels.rend(), [](Label a, Label b) { return a.name == b.name; });
   labels.erase(labels.begin(), kept.base());
@@ -20,7 +35,7 @@ Labels inherit(std::span<const Label> own, std::span<const std::span<const Label
       if (find_label(std::span(effective).first(before), label.name) == nullptr) effective.push_back(label);
     }
   }
-  std::sort(effective.begin(), effective.end(), [](Label a, Label b) { return a.name.id() < b.name.id(); });
+  sort_by_id(effective);
   return effective;
 }
 

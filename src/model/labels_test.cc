@@ -1,5 +1,8 @@
 #include "model/labels.h"
 
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace model {
@@ -19,6 +22,17 @@ TEST_F(LabelsTest, NormaliseSortsByIdAndKeepsTheLast) {
   Labels none;
   normalise(none);
   EXPECT_TRUE(none.empty());
+}
+
+TEST_F(LabelsTest, NormaliseManyKeepsTheLastToo) {
+  Labels labels;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 99; i >= 0; --i) labels.push_back(label("n" + std::to_string(i), std::to_string(round)));
+  }
+  normalise(labels);
+  ASSERT_EQ(labels.size(), 100u);
+  for (const Label& l : labels) EXPECT_EQ(l.value.view(), "2");
+  EXPECT_TRUE(std::is_sorted(labels.begin(), labels.end(), [](Label a, Label b) { return a.name.id() < b.name.id(); }));
 }
 
 TEST_F(LabelsTest, OwnLabelsWinThenTheFirstParent) {

@@ -271,22 +271,20 @@ void IpSetPlanner::plan_create(const std::string& name, Set& set, std::vector<Ip
                    .shape = set.wanted_shape,
                    .expected_size = static_cast<std::uint32_t>(members.size())});
   if (members.empty()) return;
-  edits.push_back({.kind = IpSetEdit::Kind::kAdd,
-                   .set = name,
-                   .members = std::move(members)});
+  edits.push_back({.kind = IpSetEdit::Kind::kAdd, .set = name, .members = std::move(members)});
 }
 
 void IpSetPlanner::plan_rebuild(const std::string& name, Set& set, std::vector<IpSetEdit>& edits) {
   const std::string temporary = next_temporary_name();
   const std::size_t first = edits.size();
   plan_create(temporary, set, edits);
-  rebuilds_.emplace(temporary, Rebuild{.main = name,
-                                       .state = edits.size() - first > 1 ? RebuildState::kFilling : RebuildState::kFilled});
+  rebuilds_.emplace(
+      temporary,
+      Rebuild{.main = name, .state = edits.size() - first > 1 ? RebuildState::kFilling : RebuildState::kFilled});
 }
 
 void IpSetPlanner::plan_members(const std::string& name, Set& set, std::vector<IpSetEdit>& edits) {
-  IpSetEdit remove{
-      .kind = IpSetEdit::Kind::kDelete, .set = name};
+  IpSetEdit remove{.kind = IpSetEdit::Kind::kDelete, .set = name};
   IpSetEdit add{.kind = IpSetEdit::Kind::kAdd, .set = name};
   for (const IpSetMember& member : set.queued) {
     const auto found = set.members.find(member);
@@ -319,16 +317,11 @@ std::vector<IpSetEdit> IpSetPlanner::plan_swaps() {
     switch (rebuild.state) {
       case RebuildState::kFilling: break;
       case RebuildState::kFilled:
-        edits.push_back({.kind = IpSetEdit::Kind::kSwap,
-                         .set = rebuild.main,
-                         .other = temporary});
+        edits.push_back({.kind = IpSetEdit::Kind::kSwap, .set = rebuild.main, .other = temporary});
         break;
       case RebuildState::kReplacing:
-        edits.push_back({.kind = IpSetEdit::Kind::kDestroy,
-                         .set = rebuild.main});
-        edits.push_back({.kind = IpSetEdit::Kind::kRename,
-                         .set = temporary,
-                         .other = rebuild.main});
+        edits.push_back({.kind = IpSetEdit::Kind::kDestroy, .set = rebuild.main});
+        edits.push_back({.kind = IpSetEdit::Kind::kRename, .set = temporary, .other = rebuild.main});
         break;
       case RebuildState::kFailed: failed.push_back(temporary); break;
     }
@@ -343,8 +336,7 @@ std::vector<IpSetEdit> IpSetPlanner::plan_deletions(std::size_t limit) const {
     for (const auto& [name, attempts] : leftovers_) {
       if (edits.size() >= limit) return;
       if (attempts >= kDeletionAttempts || is_temporary_ip_set_name(family_, name) != temporary) continue;
-      edits.push_back({.kind = IpSetEdit::Kind::kDestroy,
-                       .set = name});
+      edits.push_back({.kind = IpSetEdit::Kind::kDestroy, .set = name});
     }
   };
   collect(true);

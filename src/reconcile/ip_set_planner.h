@@ -1,13 +1,15 @@
 // ip_set_planner.h: which edits bring the kernel's IP sets of one family to what is wanted (spec dataplane §14.3).
 //
-// Pure: no I/O; the caller reads the kernel (observe_…), carries out the edits and says how each went (record). Equal inputs
-// in equal order give equal edits in equal order. Not thread-safe.
+// Pure: no I/O; the caller reads the kernel (observe_…), carries out the edits and says how each went (record). Equal
+// inputs in equal order give equal edits in equal order. Not thread-safe.
 //
 // One turn, driven by kernel::IpSetSyncer:
 //   1. after a resync request: observe_all() with the headers of all sets, then the contents of every set in unread();
-//   2. plan_updates(): missing sets are created and filled; a set of the wrong shape is built anew under a temporary name;
+//   2. plan_updates(): missing sets are created and filled; a set of the wrong shape is built anew under a temporary
+//   name;
 //      all others get their changed members, deletions first, so that a full set has room;
-//   3. plan_swaps(): the sets built anew take their names. A separate step, because a swap must not run when filling failed:
+//   3. plan_swaps(): the sets built anew take their names. A separate step, because a swap must not run when filling
+//   failed:
 //      half a set of denied addresses is a hole;
 //   4. after the rules have been written: plan_deletions().
 //
@@ -43,7 +45,7 @@ enum class IpSetFailure : std::uint8_t {
 
 struct IpSetOutcome {
   IpSetFailure failure = IpSetFailure::kNone;
-  std::string text = {};                      // why, for people
+  std::string text = {};                          // why, for people
   std::vector<std::size_t> refused_members = {};  // kAdd, kDelete: indexes of those refused; the others were done
 };
 
@@ -74,7 +76,8 @@ class IpSetPlanner {
   // ---- Plans ----
   std::vector<IpSetEdit> plan_updates();
   std::vector<IpSetEdit> plan_swaps();
-  // At most `limit` sets, temporary ones first. Sets that could not be deleted kDeletionAttempts times wait for a resync.
+  // At most `limit` sets, temporary ones first. Sets that could not be deleted kDeletionAttempts times wait for a
+  // resync.
   std::vector<IpSetEdit> plan_deletions(std::size_t limit) const;
   void record(const IpSetEdit& edit, const IpSetOutcome& outcome);
 
@@ -89,9 +92,9 @@ class IpSetPlanner {
     bool wanted = false;
     IpSetShape wanted_shape;
     bool exists = false;
-    bool readable = true;   // false: to be built anew
-    bool known = false;     // contents and shape are those of the kernel
-    bool aside = false;     // refused; wait for a change or a resync
+    bool readable = true;  // false: to be built anew
+    bool known = false;    // contents and shape are those of the kernel
+    bool aside = false;    // refused; wait for a change or a resync
     IpSetShape actual_shape;
     MemberStates members;
     std::vector<IpSetMember> queued;  // members that may differ
@@ -129,7 +132,7 @@ class IpSetPlanner {
   base::Family family_;
   std::map<std::string, Set, std::less<>> sets_;
   std::size_t wanted_count_ = 0;
-  std::set<std::string, std::less<>> dirty_;        // wanted sets that may differ
+  std::set<std::string, std::less<>> dirty_;              // wanted sets that may differ
   std::map<std::string, Rebuild, std::less<>> rebuilds_;  // by temporary name
   std::map<std::string, int, std::less<>> leftovers_;     // existing, not wanted → failed deletions
   std::uint64_t next_temporary_ = 0;

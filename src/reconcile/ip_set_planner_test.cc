@@ -25,12 +25,14 @@ void record_all(IpSetPlanner& planner, const std::vector<IpSetEdit>& edits) {
 }
 
 IpSetHeader header(std::string name, IpSetShape shape = {}) {
-  return IpSetHeader{.name = std::move(name), .family = base::Family::kIpv4, .shape = shape, .plain = true, .references = 0};
+  return IpSetHeader{
+      .name = std::move(name), .family = base::Family::kIpv4, .shape = shape, .plain = true, .references = 0};
 }
 
 TEST(IpSetNames, MainNamesAreCutAt31Characters) {
   EXPECT_EQ(main_ip_set_name(base::Family::kIpv4, "all-ipam-pools"), "cali40all-ipam-pools");
-  EXPECT_EQ(main_ip_set_name(base::Family::kIpv6, "s:qMt7iLlGDhvLnCjM0l9nzxbabcdefghijkl"), "cali60s:qMt7iLlGDhvLnCjM0l9nzxb");
+  EXPECT_EQ(main_ip_set_name(base::Family::kIpv6, "s:qMt7iLlGDhvLnCjM0l9nzxbabcdefghijkl"),
+            "cali60s:qMt7iLlGDhvLnCjM0l9nzxb");
   EXPECT_EQ(temporary_ip_set_name(base::Family::kIpv6, 12), "cali6t12");
 }
 
@@ -49,7 +51,8 @@ TEST(IpSetPlanner, CreatesAndFillsWhatIsMissingThenFallsSilent) {
   planner.observe_all({});
   planner.want("cali40s:a", {}, std::vector{net("10.0.0.0/24"), net("fd00::/64"), net("10.0.0.0/24")});
   auto edits = planner.plan_updates();
-  EXPECT_THAT(texts(edits), ElementsAre("create cali40s:a hash:net maxelem 1048576", "add cali40s:a 1 members 10.0.0.0/24"));
+  EXPECT_THAT(texts(edits),
+              ElementsAre("create cali40s:a hash:net maxelem 1048576", "add cali40s:a 1 members 10.0.0.0/24"));
   record_all(planner, edits);
   EXPECT_FALSE(planner.updates_left());
   EXPECT_THAT(planner.plan_updates(), IsEmpty());

@@ -19,8 +19,8 @@ enum class IpSetType : std::uint8_t {
 std::string_view to_string(IpSetType type);  // the kernel's type name, "hash:net"
 IpSetType parse_ip_set_type(std::string_view text);
 
-// Protocol and port only in hash:ip,port sets; hash:ip and hash:ip,port hold host prefixes. A hash:net set cannot hold /0:
-// whoever fills it splits /0 in two.
+// Protocol and port only in hash:ip,port sets; hash:ip and hash:ip,port hold host prefixes. A hash:net set cannot hold
+// /0: whoever fills it splits /0 in two.
 struct IpSetMember {
   base::Prefix prefix;
   std::uint8_t protocol = 0;  // IANA number
@@ -55,10 +55,10 @@ bool is_temporary_ip_set_name(base::Family family, std::string_view name);
 struct IpSetEdit {
   enum class Kind : std::uint8_t { kCreate, kAdd, kDelete, kSwap, kRename, kDestroy };
   Kind kind = Kind::kCreate;
-  std::string set = {};              // what it acts on
-  std::string other = {};            // kSwap, kRename: the second name
-  IpSetShape shape = {};             // kCreate
-  std::uint32_t expected_size = 0;   // kCreate: how many members will follow, for the size of the hash table
+  std::string set = {};                   // what it acts on
+  std::string other = {};                 // kSwap, kRename: the second name
+  IpSetShape shape = {};                  // kCreate
+  std::uint32_t expected_size = 0;        // kCreate: how many members will follow, for the size of the hash table
   std::vector<IpSetMember> members = {};  // kAdd, kDelete
 
   friend bool operator==(const IpSetEdit&, const IpSetEdit&) = default;

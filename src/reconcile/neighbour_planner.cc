@@ -5,7 +5,8 @@
 namespace reconcile {
 
 std::string to_string(const NeighbourEntry& entry, std::string_view interface_name) {
-  std::string text = base::to_string(entry.neighbour.address) + " lladdr " + base::to_string(entry.neighbour.mac) + " dev ";
+  std::string text =
+      base::to_string(entry.neighbour.address) + " lladdr " + base::to_string(entry.neighbour.mac) + " dev ";
   text += interface_name.empty() ? std::to_string(entry.interface) : std::string(interface_name);
   return text + (entry.permanent ? " permanent" : "");
 }
@@ -37,8 +38,8 @@ void NeighbourPlanner::interface_present(std::string_view name, IfIndex index, b
   if (const auto other = names_.find(index); other != names_.end() && other->second != name) {
     interface_gone(std::string(other->second));
   }
-  if (const auto found = interfaces_.find(name); found != interfaces_.end() && found->second.index != 0 &&
-                                                 found->second.index != index) {
+  if (const auto found = interfaces_.find(name);
+      found != interfaces_.end() && found->second.index != 0 && found->second.index != index) {
     interface_gone(name);
   }
   Interface& interface = interfaces_[std::string(name)];
@@ -67,7 +68,8 @@ void NeighbourPlanner::interface_gone(std::string_view name) {
 bool NeighbourPlanner::owned(std::string_view name) const {
   const auto is_prefix = [&](const std::string& prefix) { return name.starts_with(prefix); };
   return std::any_of(ownership_.workload_prefixes.begin(), ownership_.workload_prefixes.end(), is_prefix) ||
-         std::find(ownership_.own_interfaces.begin(), ownership_.own_interfaces.end(), name) != ownership_.own_interfaces.end();
+         std::find(ownership_.own_interfaces.begin(), ownership_.own_interfaces.end(), name) !=
+             ownership_.own_interfaces.end();
 }
 
 void NeighbourPlanner::observe_all(std::span<const NeighbourEntry> entries) {
@@ -93,7 +95,8 @@ std::vector<NeighbourEdit> NeighbourPlanner::plan() {
     const Interface& interface = found->second;
     const std::size_t before = edits.size();
     const auto add = [&](NeighbourEdit::Kind kind, const base::IpAddress& address, const base::MacAddress& mac) {
-      edits.push_back({.kind = kind, .entry = {.interface = interface.index, .neighbour = {.address = address, .mac = mac}}});
+      edits.push_back(
+          {.kind = kind, .entry = {.interface = interface.index, .neighbour = {.address = address, .mac = mac}}});
     };
     for (const auto& [address, mac] : interface.actual) {
       if (!interface.wanted.contains(address)) add(NeighbourEdit::Kind::kRemove, address, mac);

@@ -1,9 +1,9 @@
-// neighbour_planner.h: which edits bring the permanent neighbour entries of workload interfaces to what is wanted (spec dataplane
-// §16.5; for remote tunnel endpoints §18.5). Pure.
+// neighbour_planner.h: which edits bring the permanent neighbour entries of workload interfaces to what is wanted (spec
+// dataplane §16.5; for remote tunnel endpoints §18.5). Pure.
 //
-// Entries are written for interfaces that run only, and again after an interface went down (the kernel forgets them). Permanent
-// entries on workload interfaces and on `own_interfaces` that nobody wants are removed; learnt entries and other interfaces are
-// left alone.
+// Entries are written for interfaces that run only, and again after an interface went down (the kernel forgets them).
+// Permanent entries on workload interfaces and on `own_interfaces` that nobody wants are removed; learnt entries and
+// other interfaces are left alone.
 #pragma once
 
 #include <map>

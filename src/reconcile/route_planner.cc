@@ -41,7 +41,8 @@ void RoutePlanner::want(RouteClass owner, std::string_view interface, std::span<
   const bool any = !fresh.empty();
   old = std::move(fresh);
   if (!any) wanted_.erase({owner, name});
-  if (const auto found = interfaces_.find(interface); any && found != interfaces_.end()) found->second.ever_wanted = true;
+  if (const auto found = interfaces_.find(interface); any && found != interfaces_.end())
+    found->second.ever_wanted = true;
 }
 
 std::size_t RoutePlanner::wanted_count() const {
@@ -64,8 +65,9 @@ void RoutePlanner::interface_present(std::string_view name, IfIndex index, bool 
   if (added) {
     interface.index = index;
     interface.first_seen = now;
-    interface.ever_wanted = std::any_of(wanted_.begin(), wanted_.end(),
-                                        [&](const auto& item) { return item.first.second == name && !item.second.empty(); });
+    interface.ever_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
+      return item.first.second == name && !item.second.empty();
+    });
     names_[index] = it->first;
   }
   // What stands on an interface that came up, or that was not known when the table was read, is not known.
@@ -209,9 +211,10 @@ void RoutePlanner::observe_interface(IfIndex interface, std::span<const Route> r
   }
   // What is still there has not vanished.
   const auto first = vanished_.begin() + static_cast<std::ptrdiff_t>(vanished_before);
-  vanished_.erase(std::remove_if(first, vanished_.end(),
-                                 [&](const Vanished& gone) { return !entries_.find(gone.route.key)->second.actual.empty(); }),
-                  vanished_.end());
+  vanished_.erase(
+      std::remove_if(first, vanished_.end(),
+                     [&](const Vanished& gone) { return !entries_.find(gone.route.key)->second.actual.empty(); }),
+      vanished_.end());
 }
 
 // ---- Plan ----
@@ -225,7 +228,8 @@ std::optional<RoutePlanner::Winner> RoutePlanner::winner(const Entry& entry) con
       if (found == interfaces_.end() || !found->second.running) continue;
       index = found->second.index;
     }
-    if (best && (best->owner < candidate.owner || (best->owner == candidate.owner && best->attributes.interface >= index))) {
+    if (best &&
+        (best->owner < candidate.owner || (best->owner == candidate.owner && best->attributes.interface >= index))) {
       continue;
     }
     best = Winner{.owner = candidate.owner, .attributes = candidate.attributes};
@@ -243,10 +247,12 @@ bool RoutePlanner::settled(const RouteKey& key, const Entry& entry) const {
 void RoutePlanner::settle(const RouteKey& key) {
   const auto found = entries_.find(key);
   if (found == entries_.end() || settled(key, found->second)) dirty_.erase(key);
-  if (found != entries_.end() && found->second.candidates.empty() && found->second.actual.empty()) entries_.erase(found);
+  if (found != entries_.end() && found->second.candidates.empty() && found->second.actual.empty())
+    entries_.erase(found);
 }
 
-bool RoutePlanner::in_grace(const RouteAttributes& actual, base::Instant now, std::optional<base::Instant>& next) const {
+bool RoutePlanner::in_grace(const RouteAttributes& actual, base::Instant now,
+                            std::optional<base::Instant>& next) const {
   const auto name = names_.find(actual.interface);
   if (name == names_.end() || !is_workload(name->second)) return false;
   const Interface& interface = interfaces_.find(name->second)->second;
@@ -307,14 +313,14 @@ void RoutePlanner::plan_key(const RouteKey& key, const Entry& entry, base::Insta
     }
     if (!best && in_grace(actual, now, plan.next)) continue;
     const Route route{.key = key, .attributes = actual};
-    removals.push_back({.kind = RouteEdit::Kind::kRemove, .route = route, .clean_conntrack = needs_clean(leaving(route))});
+    removals.push_back(
+        {.kind = RouteEdit::Kind::kRemove, .route = route, .clean_conntrack = needs_clean(leaving(route))});
   }
   // One route that only changes is replaced in one step, so that no packet finds it missing.
   const bool in_one_step = best && !in_place && removals.size() == 1 && !removals.front().clean_conntrack;
   if (!in_one_step) plan.edits.insert(plan.edits.end(), removals.begin(), removals.end());
   if (best && !in_place) {
-    replacements.push_back({.kind = RouteEdit::Kind::kReplace,
-                            .route = {.key = key, .attributes = best->attributes}});
+    replacements.push_back({.kind = RouteEdit::Kind::kReplace, .route = {.key = key, .attributes = best->attributes}});
   }
 }
 
@@ -328,7 +334,8 @@ void RoutePlanner::record(const RouteEdit& edit, RouteOutcome outcome) {
   if (edit.kind == RouteEdit::Kind::kRemove) {
     drop_actual(key, edit.route.attributes);
   } else {
-    if (const Entry& entry = entries_[key]; entry.actual.size() == 1) drop_actual(key, RouteAttributes(entry.actual.front()));
+    if (const Entry& entry = entries_[key]; entry.actual.size() == 1)
+      drop_actual(key, RouteAttributes(entry.actual.front()));
     entries_[key].actual.push_back(edit.route.attributes);
     if (edit.route.attributes.interface != 0) actual_on_[edit.route.attributes.interface].insert(key);
   }

@@ -1,11 +1,11 @@
 // route_planner.h: which edits bring the routes of the main table, one family, to what is wanted (spec dataplane §16).
 //
-// Pure: time comes in as an argument. The caller reads the kernel (observe_…), tells which interfaces exist, carries out the
-// plan and says how each edit went. Equal inputs give equal plans. Not thread-safe.
+// Pure: time comes in as an argument. The caller reads the kernel (observe_…), tells which interfaces exist, carries
+// out the plan and says how each edit went. Equal inputs give equal plans. Not thread-safe.
 //
-// Several owners may want a route for one key; the lowest class wins, then the highest interface index. Candidates on interfaces
-// that are missing or not running do not count. Routes that are ours by RouteOwnership and not wanted are removed; all others
-// are never touched, except that a wanted route replaces what stands under its key.
+// Several owners may want a route for one key; the lowest class wins, then the highest interface index. Candidates on
+// interfaces that are missing or not running do not count. Routes that are ours by RouteOwnership and not wanted are
+// removed; all others are never touched, except that a wanted route replaces what stands under its key.
 //
 // Cost of a plan: the dirty keys.
 #pragma once
@@ -39,17 +39,17 @@ enum class RouteOutcome : std::uint8_t {
 };
 
 struct RoutePlan {
-  std::vector<RouteEdit> edits;                // removals first
-  std::vector<base::IpAddress> forgotten;      // routes that vanished by themselves: conntrack to be cleaned
-  std::optional<base::Instant> next;           // when unwanted routes on a new interface lose their grace
+  std::vector<RouteEdit> edits;            // removals first
+  std::vector<base::IpAddress> forgotten;  // routes that vanished by themselves: conntrack to be cleaned
+  std::optional<base::Instant> next;       // when unwanted routes on a new interface lose their grace
 };
 
 class RoutePlanner {
  public:
   explicit RoutePlanner(RouteOwnership ownership) : ownership_(std::move(ownership)) {}
 
-  // ---- Wanted ---- All routes that `owner` wants through `interface` ("" for routes without one), replacing what it wanted
-  // there before. route.attributes.interface is ignored; routes of the other family too.
+  // ---- Wanted ---- All routes that `owner` wants through `interface` ("" for routes without one), replacing what it
+  // wanted there before. route.attributes.interface is ignored; routes of the other family too.
   void want(RouteClass owner, std::string_view interface, std::span<const Route> routes);
 
   // ---- Interfaces ---- A known name with another index is a new interface.
@@ -69,8 +69,8 @@ class RoutePlanner {
   std::size_t wanted_count() const;
   std::string interface_name(IfIndex index) const;  // "" when not known
 
-  // Unwanted routes on a workload interface that appeared less than so long ago, and for which nothing was ever wanted, stay:
-  // another component may be ahead of us.
+  // Unwanted routes on a workload interface that appeared less than so long ago, and for which nothing was ever wanted,
+  // stay: another component may be ahead of us.
   static constexpr base::Duration kGrace = std::chrono::seconds(10);
 
  private:
@@ -81,7 +81,8 @@ class RoutePlanner {
   };
   struct Entry {
     std::vector<Candidate> candidates;
-    std::vector<RouteAttributes> actual;  // ours in the kernel under this key; more than one only when somebody added some
+    std::vector<RouteAttributes>
+        actual;  // ours in the kernel under this key; more than one only when somebody added some
   };
   struct Interface {
     IfIndex index = 0;

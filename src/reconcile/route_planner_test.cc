@@ -12,7 +12,11 @@ using testing::IsEmpty;
 constexpr base::Instant kStart{};
 
 RouteOwnership ownership(base::Family family = base::Family::kIpv4) {
-  return {.family = family, .device_protocol = 3, .remove_external = true, .workload_prefixes = {"tap"}, .own_interfaces = {"vxlan.calico"}};
+  return {.family = family,
+          .device_protocol = 3,
+          .remove_external = true,
+          .workload_prefixes = {"tap"},
+          .own_interfaces = {"vxlan.calico"}};
 }
 
 Route local(std::string_view prefix, IfIndex interface = 0, std::uint32_t metric = 1024) {
@@ -55,7 +59,8 @@ TEST(RoutePlanner, ARestartWithNothingChangedPlansNothing) {
     const char* address = family == base::Family::kIpv4 ? "10.0.0.1" : "fd00::1";
     const char* block = family == base::Family::kIpv4 ? "10.1.0.0/26" : "fd01::/122";
     planner.want(RouteClass::kLocalWorkload, "tap1", std::vector{local(address)});
-    Route drop{.key = make_route_key(*base::parse_cidr(block), 0), .attributes = {.type = RouteType::kBlackhole, .protocol = 80}};
+    Route drop{.key = make_route_key(*base::parse_cidr(block), 0),
+               .attributes = {.type = RouteType::kBlackhole, .protocol = 80}};
     planner.want(RouteClass::kIpamBlockDrop, "", std::vector{drop});
     Route seen = local(address, 7);
     if (family == base::Family::kIpv6) {
@@ -74,7 +79,8 @@ struct OwnedCase {
   bool removed;
 };
 
-Route kernel_route(std::string_view prefix, IfIndex interface, std::uint8_t protocol, RouteType type = RouteType::kUnicast) {
+Route kernel_route(std::string_view prefix, IfIndex interface, std::uint8_t protocol,
+                   RouteType type = RouteType::kUnicast) {
   return {.key = make_route_key(*base::parse_cidr_or_address(prefix), 0),
           .attributes = {.type = type, .interface = interface, .protocol = protocol}};
 }
@@ -139,7 +145,10 @@ TEST(RoutePlanner, TheLowestClassWinsThenTheHighestInterfaceThatRuns) {
   planner.interface_present("eth0", 2, true, kStart);
   planner.observe_all({}, kStart);
   Route remote = local("10.0.0.1");
-  remote.attributes = {.scope = RouteScope::kUniverse, .gateway = base::parse_address("192.0.2.1").value(), .onlink = true, .protocol = 80};
+  remote.attributes = {.scope = RouteScope::kUniverse,
+                       .gateway = base::parse_address("192.0.2.1").value(),
+                       .onlink = true,
+                       .protocol = 80};
   planner.want(RouteClass::kNoEncap, "eth0", std::vector{remote});
   planner.want(RouteClass::kLocalWorkload, "tap1", std::vector{local("10.0.0.1")});
   planner.want(RouteClass::kLocalWorkload, "tap2", std::vector{local("10.0.0.1")});

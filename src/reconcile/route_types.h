@@ -41,7 +41,8 @@ RouteKey make_route_key(const base::Prefix& prefix, std::uint32_t metric, std::u
 // All but the key. As wanted `interface` is left 0 and filled in by the planner.
 struct RouteAttributes {
   RouteType type = RouteType::kUnicast;
-  RouteScope scope = RouteScope::kUniverse;  // ignored in comparisons of IPv6 routes: the kernel always says universe (Q5)
+  RouteScope scope =
+      RouteScope::kUniverse;  // ignored in comparisons of IPv6 routes: the kernel always says universe (Q5)
   IfIndex interface = 0;
   std::optional<base::IpAddress> gateway = {};
   bool onlink = false;

@@ -163,6 +163,7 @@ model::Update RandomWorld::workload() {
     auto interface = std::make_shared<model::WorkloadInterface>();
     interface->name = "tap" + number;
     interface->addresses = value.membership.addresses;
+    interface->active = !rng_.one_in(16);
     value.interface = std::move(interface);
   }
   return model::WorkloadEndpointChange{key, value};

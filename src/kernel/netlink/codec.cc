@@ -15,7 +15,7 @@ static_assert(sizeof(nlattr) == kAttributeHeaderSize);
 static_assert(std::endian::native == std::endian::little || std::endian::native == std::endian::big);
 
 constexpr std::uint16_t kTypeMask = 0x3FFF;
-constexpr std::uint16_t kFlagCapped = 0x100;           // NLM_F_CAPPED
+constexpr std::uint16_t kFlagCapped = 0x100;            // NLM_F_CAPPED
 constexpr std::uint16_t kFlagAttributesFollow = 0x200;  // NLM_F_ACK_TLVS
 constexpr std::uint16_t kAckText = 1;                   // NLMSGERR_ATTR_MSG
 

@@ -1,7 +1,7 @@
 // codec.h: builds and reads netlink messages. Own code, because libmnl has no archive to link statically.
 //
-// Reading is safe on any bytes: every length is checked against what is left, and a message or attribute that claims more than
-// there is ends the walk with malformed() set. Nothing is copied; spans point into the caller's buffer.
+// Reading is safe on any bytes: every length is checked against what is left, and a message or attribute that claims
+// more than there is ends the walk with malformed() set. Nothing is copied; spans point into the caller's buffer.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ using Bytes = std::span<const std::uint8_t>;
 constexpr std::size_t kHeaderSize = 16;          // struct nlmsghdr
 constexpr std::size_t kAttributeHeaderSize = 4;  // struct nlattr
 constexpr std::size_t kLargestAttribute = 0xFFFF;
-constexpr std::uint16_t kNested = 0x8000;           // NLA_F_NESTED
+constexpr std::uint16_t kNested = 0x8000;            // NLA_F_NESTED
 constexpr std::uint16_t kNetworkByteOrder = 0x4000;  // NLA_F_NET_BYTEORDER
 
 constexpr std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
@@ -56,8 +56,8 @@ struct Attribute {
   std::optional<std::uint32_t> u32() const;
   std::optional<std::uint16_t> be16() const;
   std::optional<std::uint32_t> be32() const;
-  std::string_view text() const;                      // up to the first NUL
-  std::optional<base::IpAddress> address() const;     // 4 or 16 bytes exactly
+  std::string_view text() const;                   // up to the first NUL
+  std::optional<base::IpAddress> address() const;  // 4 or 16 bytes exactly
 };
 
 class AttributeReader {
@@ -146,7 +146,9 @@ class Batch {
  private:
   void append(const void* data, std::size_t size);
   void attribute_header(std::uint16_t type, std::size_t payload_size);
-  std::size_t end_of(std::size_t index) const { return index + 1 < starts_.size() ? starts_[index + 1] : bytes_.size(); }
+  std::size_t end_of(std::size_t index) const {
+    return index + 1 < starts_.size() ? starts_[index + 1] : bytes_.size();
+  }
 
   std::vector<std::uint8_t> bytes_;
   std::vector<std::size_t> starts_;

@@ -16,8 +16,8 @@ using base::Result;
 
 // A refused IP-set request is echoed whole, and a request is at most an attribute (64 KiB) and some headers.
 constexpr std::size_t kReceiveSize = 160 * 1024;
-// One send() holds so much; the kernel works through it before send() returns, and each message leaves an acknowledgement of
-// about 1 KiB in our receive buffer, so the count must stay well below receive_buffer / 1 KiB.
+// One send() holds so much; the kernel works through it before send() returns, and each message leaves an
+// acknowledgement of about 1 KiB in our receive buffer, so the count must stay well below receive_buffer / 1 KiB.
 constexpr std::size_t kWindowBytes = 256 * 1024;
 constexpr std::size_t kWindowMessages = 256;
 constexpr int kSendBuffer = 2 << 20;
@@ -57,8 +57,8 @@ Result<Socket> Socket::open(Bus bus, const SocketOptions& options) {
   set_option(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, 1);
   Socket socket(std::move(fd));
   const int on = 1;
-  socket.strict_ = bus == Bus::kRoute &&
-                   ::setsockopt(socket.fd(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) == 0;
+  socket.strict_ =
+      bus == Bus::kRoute && ::setsockopt(socket.fd(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) == 0;
   return socket;
 }
 
@@ -84,8 +84,8 @@ Result<Bytes> Socket::receive(int flags) {
   for (;;) {
     sockaddr_nl from{};
     socklen_t from_size = sizeof from;
-    const ssize_t size =
-        ::recvfrom(fd(), buffer_.data(), buffer_.size(), flags | MSG_TRUNC, reinterpret_cast<sockaddr*>(&from), &from_size);
+    const ssize_t size = ::recvfrom(fd(), buffer_.data(), buffer_.size(), flags | MSG_TRUNC,
+                                    reinterpret_cast<sockaddr*>(&from), &from_size);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return fail(socket_error(errno, "receive"));
     if (from.nl_pid != 0) continue;  // only the kernel is believed; any local process could send to us
@@ -123,7 +123,8 @@ Result<> Socket::collect(std::uint32_t first, std::size_t count, std::vector<Rep
     auto bytes = receive(0);
     if (!bytes) {
       const int number = bytes.error().error_number();
-      if (number == EAGAIN || number == EWOULDBLOCK) return fail(Error::unavailable("netlink: the kernel did not answer in time"));
+      if (number == EAGAIN || number == EWOULDBLOCK)
+        return fail(Error::unavailable("netlink: the kernel did not answer in time"));
       return fail(std::move(bytes).error());
     }
     MessageReader reader(*bytes);
@@ -146,7 +147,8 @@ Result<> Socket::collect(std::uint32_t first, std::size_t count, std::vector<Rep
   return {};
 }
 
-Result<> Socket::dump(Batch& request, std::string_view what, const std::function<void()>& restart, const Handler& handler) {
+Result<> Socket::dump(Batch& request, std::string_view what, const std::function<void()>& restart,
+                      const Handler& handler) {
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     if (attempt > 0) restart();
     auto end = dump_once(request, what, handler);

@@ -1,10 +1,11 @@
 // socket.h: one netlink socket and the conversations on it: a batch of requests answered one by one, and a dump.
 //
-// Not thread-safe; one owner. Calls block until the kernel has answered (it answers inside the send, so "block" means the time
-// the kernel works or waits for its own locks), at most `timeout`. For events use receive_events() from a readable callback.
+// Not thread-safe; one owner. Calls block until the kernel has answered (it answers inside the send, so "block" means
+// the time the kernel works or waits for its own locks), at most `timeout`. For events use receive_events() from a
+// readable callback.
 //
-// Every request carries NLM_F_ACK and a fresh sequence number; answers are matched by it, and answers to anything else (left
-// over from a call that timed out) are ignored.
+// Every request carries NLM_F_ACK and a fresh sequence number; answers are matched by it, and answers to anything else
+// (left over from a call that timed out) are ignored.
 #pragma once
 
 #include <chrono>
@@ -29,9 +30,10 @@ struct SocketOptions {
 
 // The answer to one request of a batch.
 struct Reply {
-  int error = 0;                      // errno or a subsystem's own code, positive; 0 = done
-  std::string text = {};              // the kernel's own words, often empty
-  std::vector<std::uint8_t> request = {};  // what the kernel echoed of a refused request (IP sets put the line number there)
+  int error = 0;          // errno or a subsystem's own code, positive; 0 = done
+  std::string text = {};  // the kernel's own words, often empty
+  std::vector<std::uint8_t> request =
+      {};  // what the kernel echoed of a refused request (IP sets put the line number there)
   std::vector<std::uint8_t> data = {};  // payload of the data message, if the request asks for one
 };
 
@@ -45,12 +47,12 @@ class Socket {
   // Joins a multicast group by number (RTNLGRP_…, NFNLGRP_…).
   [[nodiscard]] base::Result<> join(unsigned group);
 
-  // Sends all requests in order, a window at a time, and returns one reply for each. An error means the conversation itself
-  // broke: nothing is known about requests without a reply, so the caller must read the state back.
+  // Sends all requests in order, a window at a time, and returns one reply for each. An error means the conversation
+  // itself broke: nothing is known about requests without a reply, so the caller must read the state back.
   [[nodiscard]] base::Result<std::vector<Reply>> execute(Batch& batch);
 
-  // Sends the only message of `request` with NLM_F_DUMP. When the kernel says that the table changed meanwhile, `restart` is
-  // called and the dump repeated, at most kDumpAttempts times. `what` names the table in errors.
+  // Sends the only message of `request` with NLM_F_DUMP. When the kernel says that the table changed meanwhile,
+  // `restart` is called and the dump repeated, at most kDumpAttempts times. `what` names the table in errors.
   using Handler = std::function<void(const Message&)>;
   [[nodiscard]] base::Result<> dump(Batch& request, std::string_view what, const std::function<void()>& restart,
                                     const Handler& handler);

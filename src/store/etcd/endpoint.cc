@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -100,10 +101,11 @@ std::string explain_connect_failure(std::string_view text, bool tls) {
   for (const auto& hint : kHints) {
     if (text.find(hint.sign) != text.npos) return std::string(hint.meaning);
   }
-  const bool closed = text.find("closed") != text.npos || text.find("reset") != text.npos || text.find("EOF") != text.npos;
-  if (closed && tls) return "it closed the connection (does it require a client certificate?)";
-  if (closed) return "it closed the connection (does it expect https://?)";
-  return std::string(text);
+  static constexpr std::array<std::string_view, 4> kClosedSigns = {"closed", "reset", "EOF", "Endpoint read failed"};
+  const bool closed = std::ranges::any_of(kClosedSigns, [&](auto sign) { return text.find(sign) != text.npos; });
+  if (!closed) return std::string(text);
+  return tls ? "it closed the connection (does it speak TLS, and does it accept our client certificate?)"
+             : "it closed the connection (does it expect https://?)";
 }
 
 }  // namespace store

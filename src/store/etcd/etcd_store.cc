@@ -1,6 +1,7 @@
 #include "store/etcd/etcd_store.h"
 
 #include <fmt/core.h>
+#include <grpc/support/log.h>
 
 #include <utility>
 #include <vector>
@@ -283,6 +284,8 @@ void EtcdStore::status(const RequestOptions& options, base::Loop& loop, Done<Sto
 }  // namespace
 
 std::unique_ptr<Store> make_etcd_store(EtcdSettings settings, base::Log& log, base::MetricRegistry& metrics) {
+  // gRPC would write to standard error; what matters of it is in our own errors.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   return std::make_unique<EtcdStore>(std::move(settings), log, metrics);
 }
 

@@ -50,18 +50,20 @@ TEST_F(IpSetsInKernel, CreatesEveryTypeInBothFamilies) {
   v4.want("cali40n:port", {.type = IpSetType::kHashIpPort, .max_elements = 1048576},
           std::vector{member("10.0.0.1", 6, 80), member("10.0.0.1", 17, 53), member("10.0.0.2", 132, 9)});
   v6.want("cali60s:net", {}, std::vector{member("fd00::/64"), member("fd01::1")});
-  v6.want("cali60n:port", {.type = IpSetType::kHashIpPort, .max_elements = 1048576}, std::vector{member("fd00::1", 6, 443)});
+  v6.want("cali60n:port", {.type = IpSetType::kHashIpPort, .max_elements = 1048576},
+          std::vector{member("fd00::1", 6, 443)});
   ApplyReport report = v4.apply_updates();
   EXPECT_TRUE(report.clean()) << describe(report);
   report = v6.apply_updates();
   EXPECT_TRUE(report.clean()) << describe(report);
 
   const std::string all = run("ipset save");
-  for (const auto* line : {"create cali40s:net hash:net family inet ", "maxelem 1048576", "add cali40s:net 10.0.0.0/24\n",
-                           "add cali40s:net 10.1.0.7\n", "create cali40this-host hash:ip family inet ", "maxelem 5000",
-                           "add cali40n:port 10.0.0.1,tcp:80\n", "add cali40n:port 10.0.0.1,udp:53\n",
-                           "add cali40n:port 10.0.0.2,sctp:9\n", "create cali60s:net hash:net family inet6 ",
-                           "add cali60s:net fd00::/64\n", "add cali60s:net fd01::1\n", "add cali60n:port fd00::1,tcp:443\n"}) {
+  for (const auto* line :
+       {"create cali40s:net hash:net family inet ", "maxelem 1048576", "add cali40s:net 10.0.0.0/24\n",
+        "add cali40s:net 10.1.0.7\n", "create cali40this-host hash:ip family inet ", "maxelem 5000",
+        "add cali40n:port 10.0.0.1,tcp:80\n", "add cali40n:port 10.0.0.1,udp:53\n",
+        "add cali40n:port 10.0.0.2,sctp:9\n", "create cali60s:net hash:net family inet6 ",
+        "add cali60s:net fd00::/64\n", "add cali60s:net fd01::1\n", "add cali60n:port fd00::1,tcp:443\n"}) {
     EXPECT_THAT(all, HasSubstr(line));
   }
 
@@ -140,7 +142,8 @@ TEST_F(IpSetsInKernel, RefusedMembersAreNamedAndTheOthersAdded) {
   EXPECT_THAT(run("ipset list cali40s:a"), HasSubstr("Number of entries: 2"));
 
   members.clear();
-  for (unsigned i = 0; i < 5000; ++i) members.push_back({.prefix = base::Prefix::host(base::IpAddress::v4(0x0A000000u + i))});
+  for (unsigned i = 0; i < 5000; ++i)
+    members.push_back({.prefix = base::Prefix::host(base::IpAddress::v4(0x0A000000u + i))});
   syncer.want("cali40s:b", {.type = IpSetType::kHashNet, .max_elements = 3000}, members);
   report = syncer.apply_updates();
   ASSERT_FALSE(report.problems.empty());
@@ -153,9 +156,12 @@ TEST_F(IpSetsInKernel, RefusedMembersAreNamedAndTheOthersAdded) {
 
 TEST_F(IpSetsInKernel, ManyMembersQuickly) {
   using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); };
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  };
   std::vector<IpSetMember> members;
-  for (unsigned i = 0; i < 210'000; ++i) members.push_back({.prefix = base::Prefix::host(base::IpAddress::v4(0x0A000000u + i * 7))});
+  for (unsigned i = 0; i < 210'000; ++i)
+    members.push_back({.prefix = base::Prefix::host(base::IpAddress::v4(0x0A000000u + i * 7))});
   IpSetSyncer syncer(*sets_, base::Family::kIpv4);
   auto start = Clock::now();
   syncer.want("cali40s:a", {}, members);
@@ -166,8 +172,10 @@ TEST_F(IpSetsInKernel, ManyMembersQuickly) {
   constexpr int kSingles = 1000;
   for (int i = 0; i < kSingles; ++i) {
     const IpSetMember one = member("192.0.2." + std::to_string(i % 200));
-    if (i % 400 < 200) syncer.change_members("cali40s:a", std::vector{one}, {});
-    else syncer.change_members("cali40s:a", {}, std::vector{one});
+    if (i % 400 < 200)
+      syncer.change_members("cali40s:a", std::vector{one}, {});
+    else
+      syncer.change_members("cali40s:a", {}, std::vector{one});
     (void)syncer.apply_updates();
   }
   const double single = since(start) / kSingles;

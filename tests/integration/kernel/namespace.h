@@ -3,8 +3,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <string>
 #include <unistd.h>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -53,7 +53,8 @@ class NamespaceTest : public testing::Test {
       at = end + 1;
     }
     // A lock file of its own: the common one is shared with every namespace of the machine.
-    const auto outcome = os::run({.arguments = arguments, .extra_environment = {"XTABLES_LOCKFILE=/tmp/percale-kernel-test.lock"}});
+    const auto outcome =
+        os::run({.arguments = arguments, .extra_environment = {"XTABLES_LOCKFILE=/tmp/percale-kernel-test.lock"}});
     if (!outcome) {
       ADD_FAILURE() << line << ": " << outcome.error().text();
       return {};

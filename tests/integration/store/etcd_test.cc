@@ -384,7 +384,7 @@ TEST_F(EtcdTls, TlsAgainstAPlainServerSaysSo) {
   settings.ca_file = certificates_.file("ca.pem");
   const auto refused = put(settings);
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().text(), HasSubstr("does not speak TLS"));
+  EXPECT_THAT(refused.error().text(), HasSubstr("does it speak TLS"));
 }
 
 }  // namespace

@@ -1,0 +1,437 @@
+#include "dataplane/dataplane.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dataplane {
+namespace {
+
+constexpr base::Duration kFirstRetry = std::chrono::milliseconds(100);
+constexpr base::Duration kLastRetry = std::chrono::seconds(10);
+
+double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+reconcile::IpSetShape shape_of(render::SetKind kind, std::uint32_t max_elements) {
+  reconcile::IpSetShape shape;
+  shape.max_elements = max_elements;
+  switch (kind) {
+    case render::SetKind::kNet: shape.type = reconcile::IpSetType::kHashNet; break;
+    case render::SetKind::kIp: shape.type = reconcile::IpSetType::kHashIp; break;
+    case render::SetKind::kIpPort: shape.type = reconcile::IpSetType::kHashIpPort; break;
+  }
+  return shape;
+}
+
+std::vector<reconcile::IpSetMember> members_of(const std::vector<calc::SetMember>& members) {
+  std::vector<reconcile::IpSetMember> out;
+  out.reserve(members.size());
+  for (const calc::SetMember& member : members) out.push_back({member.prefix, member.protocol, member.port});
+  return out;
+}
+
+reconcile::RouteOwnership ownership(const Settings& settings, base::Family family) {
+  reconcile::RouteOwnership out;
+  out.family = family;
+  out.device_protocol = settings.workload.route_protocol;
+  out.remove_external = settings.remove_external_routes;
+  out.workload_prefixes = settings.render.interface_prefixes;
+  return out;
+}
+
+kernel::IptablesSyncerOptions rules_options(const Settings& settings, base::Family family) {
+  kernel::IptablesSyncerOptions options;
+  options.family = family;
+  options.planner = settings.planner;
+  options.planner.insert_mode = settings.render.insert_mode;
+  options.first_check = settings.rules_first_check;
+  options.refresh_interval = settings.rules_refresh;
+  return options;
+}
+
+kernel::IptablesSyncer::Hooks hooks_of(const render::iptables::Renderer& renderer) {
+  kernel::IptablesSyncer::Hooks hooks;
+  for (const render::iptables::Table table : render::iptables::kTables) hooks[table] = renderer.hooks(table);
+  return hooks;
+}
+
+}  // namespace
+
+Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const Settings& settings,
+                                    const Ports& ports, kernel::IptablesTool& tool,
+                                    const kernel::IptablesSyncer::Hooks& hooks, base::Family which)
+    : family(which),
+      sets(ports.sets, which),
+      rules(loop, tool, log, rules_options(settings, which), hooks, kernel::iptables_metrics(metrics, which)),
+      routes(ports.routes, ports.conntrack, loop, ownership(settings, which)) {}
+
+Dataplane::PathMetrics::PathMetrics(base::MetricRegistry& metrics) {
+  constexpr std::string_view kName = "percale_path_seconds";
+  constexpr std::string_view kHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
+  render = metrics.summary(kName, kHelp, {{"step", "render"}});
+  sets = metrics.summary(kName, kHelp, {{"step", "ipset"}});
+  rules = metrics.summary(kName, kHelp, {{"step", "restore"}});
+  routes = metrics.summary(kName, kHelp, {{"step", "route"}});
+}
+
+base::Result<std::unique_ptr<Dataplane>> Dataplane::create(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
+                                                           Settings settings, const Ports& ports, Listener& listener) {
+  auto renderer = render::iptables::Renderer::create(settings.render);
+  if (!renderer) return base::fail(std::move(renderer).error());
+  return std::unique_ptr<Dataplane>(
+      new Dataplane(loop, log, metrics, std::move(settings), ports, listener, *std::move(renderer)));
+}
+
+Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings, const Ports& ports,
+                     Listener& listener, render::iptables::Renderer renderer)
+    : loop_(loop),
+      log_(log),
+      metrics_(metrics),
+      settings_(std::move(settings)),
+      listener_(listener),
+      renderer_(std::move(renderer)),
+      conntrack_(ports.conntrack),
+      v4_(std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, ports.iptables_v4, hooks_of(renderer_),
+                                        base::Family::kIpv4)),
+      v6_(ports.iptables_v6 == nullptr ? nullptr
+                                       : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports,
+                                                                       *ports.iptables_v6, hooks_of(renderer_),
+                                                                       base::Family::kIpv6)),
+      arp_(ports.neighbours, {base::Family::kIpv4, settings_.render.interface_prefixes, {}}),
+      interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl}, log),
+      path_(metrics),
+      apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
+      first_apply_time_(metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
+      failures_(metrics.counter("felix_int_dataplane_failures", "Turns that left something to be retried.")),
+      total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")) {
+  planes_.push_back(v4_.get());
+  if (v6_) planes_.push_back(v6_.get());
+  for (const FamilyPlane* plane : planes_) {
+    const char* version = plane->family == base::Family::kIpv4 ? "inet" : "inet6";
+    set_gauges_[plane] = metrics.gauge("felix_ipsets_calico", "IP sets wanted by the agent.", {{"ip_version", version}});
+  }
+  conntrack_.on_finished([this](const base::IpAddress&) { schedule(); });
+}
+
+Dataplane::~Dataplane() {
+  conntrack_.on_finished({});
+  for (const base::TimerId timer : {retry_timer_, sets_timer_, routes_timer_}) loop_.cancel(timer);
+}
+
+// --- Inputs -------------------------------------------------------------------------------------------------------------------
+
+void Dataplane::update(const calc::Output& output) {
+  const base::Instant started = loop_.now();
+  const bool snapshot = std::holds_alternative<calc::Snapshot>(output);
+  const render::iptables::RenderChanges changes = snapshot ? renderer_.apply(std::get<calc::Snapshot>(output))
+                                                           : renderer_.apply(std::get<calc::Delta>(output));
+  track_workloads(output);
+  take(changes);
+  path_.render.observe(seconds(loop_.now() - started));
+  snapshot_seen_ = snapshot_seen_ || snapshot;
+  schedule();
+}
+
+void Dataplane::take(const render::iptables::RenderChanges& changes) {
+  for (FamilyPlane* plane : planes_) {
+    const render::iptables::FamilyChanges& family = changes[plane->family];
+    take_sets(*plane, family.sets);
+    plane->rules.update(family.tables);
+  }
+}
+
+void Dataplane::take_sets(FamilyPlane& plane, const render::SetChanges& changes) {
+  const auto unwant = [&plane](const std::string& name) {
+    plane.sets.unwant(name);
+    plane.wanted_sets.erase(name);
+  };
+  if (changes.complete) {
+    const std::set<std::string> before = plane.wanted_sets;
+    for (const std::string& name : before) {
+      if (!changes.created.contains(name)) unwant(name);
+    }
+  }
+  for (const std::string& name : changes.removed) unwant(name);
+  for (const auto& [name, content] : changes.created) {
+    plane.sets.want(name, shape_of(content.kind, settings_.max_set_elements), members_of(content.members));
+    plane.wanted_sets.insert(name);
+  }
+  for (const auto& [name, delta] : changes.changed) {
+    plane.sets.change_members(name, members_of(delta.added), members_of(delta.removed));
+  }
+}
+
+void Dataplane::track_workloads(const calc::Output& output) {
+  const bool snapshot = std::holds_alternative<calc::Snapshot>(output);
+  const calc::Changes& changes =
+      snapshot ? std::get<calc::Snapshot>(output).all : std::get<calc::Delta>(output).changes;
+  std::set<std::string> touched;
+  const auto replace = [&](const model::WorkloadEndpointKey& key, std::shared_ptr<const calc::LocalWorkload> next) {
+    Workload& entry = workloads_[key];
+    if (entry.workload) {
+      touched.insert(entry.workload->interface->name);
+      by_interface_[entry.workload->interface->name].erase(key);
+    }
+    if (next) {
+      touched.insert(next->interface->name);
+      by_interface_[next->interface->name].insert(key);
+    }
+    entry.workload = std::move(next);
+    status_dirty_.insert(key);
+  };
+  if (snapshot) {
+    for (const auto& [key, entry] : workloads_) {
+      if (!changes.workloads.contains(key)) replace(key, nullptr);
+    }
+    for (const auto& [key, told] : host_endpoints_) host_removed_.insert(key);
+  }
+  for (const auto& [key, workload] : changes.workloads) replace(key, workload);
+  for (const model::WorkloadEndpointKey& key : changes.workloads_removed) replace(key, nullptr);
+  follow_interfaces(touched);
+  for (const model::HostEndpointKey& key : changes.host_endpoints_removed) host_removed_.insert(key);
+  for (const auto& [key, endpoint] : changes.host_endpoints) {
+    host_endpoints_.try_emplace(key);
+    host_removed_.erase(key);
+  }
+}
+
+// The renderer decides which of several endpoints owns an interface (spec §16.7); routes and sysctls follow it.
+void Dataplane::follow_interfaces(const std::set<std::string>& names) {
+  const auto& owners = renderer_.objects().workloads;
+  for (const std::string& name : names) {
+    const auto owner = owners.find(name);
+    interfaces_.want(name, owner == owners.end() ? nullptr : owner->second.endpoint);
+  }
+}
+
+void Dataplane::on_link(const kernel::Link& link) {
+  interfaces_.link(link);
+  running_[link.name] = link.running;
+  schedule();
+}
+
+void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
+  interfaces_.link_gone(name);
+  running_.erase(name);
+  if (host_interfaces_.erase(name) > 0) take(renderer_.set_host_interfaces(host_interfaces_));
+  schedule();
+}
+
+void Dataplane::on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) {
+  if (settings_.render.is_workload_interface(name)) return;
+  host_interfaces_[name] = addresses;
+  if (!links_in_sync_) return;  // one change for all of them, when the picture is complete
+  take(renderer_.set_host_interfaces(host_interfaces_));
+  schedule();
+}
+
+void Dataplane::on_links_in_sync() {
+  links_in_sync_ = true;
+  take(renderer_.set_host_interfaces(host_interfaces_));
+  schedule();
+}
+
+void Dataplane::on_links_failed(const base::Error& error) { listener_.on_failed(error); }
+
+void Dataplane::resync() {
+  for (FamilyPlane* plane : planes_) {
+    plane->sets.request_resync();
+    plane->routes.request_resync();
+    plane->rules.request_read_back();
+  }
+  arp_.request_resync();
+  schedule();
+}
+
+// --- One turn -----------------------------------------------------------------------------------------------------------------
+
+void Dataplane::schedule() {
+  if (scheduled_ || !may_write()) return;
+  scheduled_ = true;
+  loop_.post([this] {
+    scheduled_ = false;
+    turn();
+  });
+}
+
+void Dataplane::turn() {
+  loop_.cancel(retry_timer_);
+  retry_timer_ = {};
+  turn_started_ = loop_.now();
+  turn_clean_ = true;
+  retry_after_.reset();
+
+  for (FamilyPlane* plane : planes_) note(plane->sets.apply_updates(), "IP sets");
+  const base::Instant sets_done = loop_.now();
+  path_.sets.observe(seconds(sets_done - turn_started_));
+
+  for (FamilyPlane* plane : planes_) {
+    ++rules_pending_;
+    plane->rules.apply([this, sets_done](kernel::ApplyReport report) { rules_done(std::move(report), sets_done); });
+  }
+
+  const base::Instant routes_started = loop_.now();
+  for (FamilyPlane* plane : planes_) note(plane->routes.apply(), "routes");
+  note(arp_.apply(), "static ARP");
+  note(interfaces_.configure(), "sysctls");
+  path_.routes.observe(seconds(loop_.now() - routes_started));
+}
+
+void Dataplane::rules_done(kernel::ApplyReport report, base::Instant started) {
+  note(report, "rules");
+  if (--rules_pending_ > 0) return;
+  path_.rules.observe(seconds(loop_.now() - started));
+  end_of_turn();
+}
+
+void Dataplane::end_of_turn() {
+  for (FamilyPlane* plane : planes_) {
+    // A set may still be named by rules that could not be written; destroying it would fail and be tried for ever.
+    if (!plane->rules.dirty()) note(plane->sets.apply_deletions(), "IP set deletions");
+  }
+  publish_statuses();
+  publish_host_statuses();
+  publish_gauges();
+  const double took = seconds(loop_.now() - turn_started_);
+  if (!first_turn_done_) {
+    first_turn_done_ = true;
+    first_apply_time_.set(took);
+    arm_refresh(sets_timer_, settings_.sets_refresh, [this] {
+      for (FamilyPlane* plane : planes_) plane->sets.request_resync();
+    });
+    arm_refresh(routes_timer_, settings_.routes_refresh, [this] {
+      for (FamilyPlane* plane : planes_) plane->routes.request_resync();
+      arp_.request_resync();
+    });
+    listener_.on_first_turn();
+  } else {
+    apply_time_.observe(took);
+  }
+  if (turn_clean_) {
+    backoff_ = {};
+    if (!in_sync_) {
+      in_sync_ = true;
+      listener_.on_in_sync();
+    }
+  } else {
+    failures_.add();
+  }
+  arm_retry();
+}
+
+void Dataplane::note(const kernel::ApplyReport& report, std::string_view what) {
+  for (const kernel::Problem& problem : report.problems) {
+    log_.warning("dataplane.refused", "could not be brought to what is wanted; it stays closed and is tried again",
+                 {{"kind", what}, {"object", problem.object}, {"error", problem.error.text()}});
+  }
+  if (report.retry) turn_clean_ = false;
+  if (report.retry_after) {
+    retry_after_ = retry_after_ ? std::min(*retry_after_, *report.retry_after) : *report.retry_after;
+  }
+}
+
+void Dataplane::arm_retry() {
+  if (!turn_clean_) {
+    backoff_ = backoff_ == base::Duration{} ? kFirstRetry : std::min(backoff_ * 2, kLastRetry);
+    retry_after_ = std::max(retry_after_.value_or(backoff_), backoff_);
+  }
+  if (!retry_after_) return;
+  loop_.cancel(retry_timer_);
+  retry_timer_ = loop_.after(*retry_after_, [this] { schedule(); });
+}
+
+void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh) {
+  if (interval <= base::Duration{}) return;
+  timer = loop_.after(interval, [this, &timer, interval, refresh] {
+    refresh();
+    schedule();
+    arm_refresh(timer, interval, refresh);
+  });
+}
+
+// --- Outputs ------------------------------------------------------------------------------------------------------------------
+
+void Dataplane::publish_statuses() {
+  for (const std::string& name : interfaces_.take_touched()) {
+    const auto found = by_interface_.find(name);
+    if (found == by_interface_.end()) continue;
+    status_dirty_.insert(found->second.begin(), found->second.end());
+    if (found->second.empty()) by_interface_.erase(found);
+  }
+  const auto& owners = renderer_.objects().workloads;
+  // An endpoint is up only once its rules are in: withhold "up", never "down", while a table could not be written.
+  const bool rules_written = std::none_of(planes_.begin(), planes_.end(), [](const auto* p) { return p->rules.dirty(); });
+  std::set<model::WorkloadEndpointKey> later;
+  for (const model::WorkloadEndpointKey& key : std::exchange(status_dirty_, {})) {
+    const auto found = workloads_.find(key);
+    if (found == workloads_.end()) continue;
+    Workload& entry = found->second;
+    if (!entry.workload) {
+      if (entry.told) listener_.on_workload_status(key, nullptr, std::nullopt);
+      workloads_.erase(found);
+      continue;
+    }
+    const std::string& interface = entry.workload->interface->name;
+    const auto owner = owners.find(interface);
+    const bool up = owner != owners.end() && owner->second.key == key && interfaces_.up(interface);
+    if (up && !rules_written) {
+      later.insert(key);
+      continue;
+    }
+    const EndpointStatus status = up ? EndpointStatus::kUp : EndpointStatus::kDown;
+    if (entry.told == status) continue;
+    entry.told = status;
+    listener_.on_workload_status(key, entry.workload->interface, status);
+  }
+  status_dirty_ = std::move(later);
+}
+
+// Few host endpoints exist on one host, so all are looked at (spec §17.4).
+void Dataplane::publish_host_statuses() {
+  for (const model::HostEndpointKey& key : std::exchange(host_removed_, {})) {
+    const auto found = host_endpoints_.find(key);
+    if (found == host_endpoints_.end()) continue;
+    if (found->second) listener_.on_host_status(key, std::nullopt);
+    host_endpoints_.erase(found);
+  }
+  if (host_endpoints_.empty()) return;
+  std::map<model::HostEndpointKey, EndpointStatus> statuses;
+  const render::HostDispatch& hosts = renderer_.objects().hosts;
+  if (hosts.wildcard) statuses[hosts.wildcard->key] = EndpointStatus::kUp;
+  for (const auto& [interface, program] : hosts.by_interface) {
+    if (hosts.wildcard && program.key == hosts.wildcard->key) continue;
+    const auto running = running_.find(interface);
+    const bool up = running != running_.end() && running->second;
+    auto& status = statuses.try_emplace(program.key, EndpointStatus::kUp).first->second;
+    if (!up) status = EndpointStatus::kDown;
+  }
+  for (auto& [key, told] : host_endpoints_) {
+    const auto found = statuses.find(key);
+    const EndpointStatus status = found == statuses.end() ? EndpointStatus::kError : found->second;
+    if (told == status) continue;
+    told = status;
+    listener_.on_host_status(key, status);
+  }
+}
+
+void Dataplane::publish_gauges() {
+  std::size_t total = 0;
+  for (FamilyPlane* plane : planes_) {
+    set_gauges_[plane].set(static_cast<double>(plane->sets.wanted_count()));
+    total = std::max(total, plane->sets.total_sets());
+  }
+  total_sets_.set(static_cast<double>(total));
+}
+
+WriteCounts Dataplane::writes() const {
+  WriteCounts counts;
+  for (const FamilyPlane* plane : planes_) {
+    counts.sets += plane->sets.counters().writes;
+    counts.rules += plane->rules.counters().restores;
+    counts.routes += plane->routes.counters().writes;
+  }
+  counts.neighbours = arp_.counters().writes;
+  counts.sysctls = interfaces_.sysctl_writes();
+  return counts;
+}
+
+}  // namespace dataplane

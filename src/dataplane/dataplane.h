@@ -1,0 +1,195 @@
+// dataplane.h: the kernel thread's one object: turns the calculation's output into kernel state (spec dataplane §1.3).
+//
+// One turn, on this order because a rule may not name a set that does not exist and the kernel refuses to destroy a set that a
+// rule still names:
+//
+//   1 IP sets: create, fill           4 when the rules are in: destroy sets no longer named
+//   2 rules: start the restore        5 tell which endpoints are up
+//   3 routes, ARP, sysctls meanwhile
+//
+// Nothing is written before the first calc::Snapshot and the first complete picture of the interfaces are both there: an agent that
+// restarts leaves the rules of its predecessor in force until then. The first change after idle is written at once; changes that
+// arrive during a restore are merged by the syncers and go in the next one. What fails is retried with back-off, beside the rest.
+//
+// Thread rules: everything on the loop's thread. The ports, log and registry outlive the object.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "calc/output.h"
+#include "dataplane/workload_interfaces.h"
+#include "kernel/conntrack.h"
+#include "kernel/ipset_syncer.h"
+#include "kernel/iptables_syncer.h"
+#include "kernel/link.h"
+#include "kernel/neighbour.h"
+#include "kernel/route_syncer.h"
+#include "kernel/sysctl.h"
+#include "render/iptables/renderer.h"
+
+namespace dataplane {
+
+struct Settings {
+  render::Settings render;
+  WorkloadSettings workload;
+  std::uint32_t max_set_elements = 1'048'576;             // MaxIpsetSize
+  bool remove_external_routes = true;                     // RemoveExternalRoutes
+  base::Duration sets_refresh = std::chrono::seconds(90);    // IpsetsRefreshInterval; zero or less: never
+  base::Duration routes_refresh = std::chrono::seconds(90);  // RouteRefreshInterval
+  std::chrono::milliseconds rules_first_check{5'000};     // IptablesPostWriteCheckIntervalSecs
+  std::chrono::milliseconds rules_refresh{180'000};       // IptablesRefreshInterval
+  reconcile::IptablesOptions planner;
+};
+
+struct Ports {
+  kernel::IpSetKernel& sets;
+  kernel::RouteKernel& routes;
+  kernel::ConntrackCleaner& conntrack;
+  kernel::NeighbourKernel& neighbours;
+  kernel::Sysctl& sysctl;
+  kernel::IptablesTool& iptables_v4;
+  kernel::IptablesTool* iptables_v6;  // null without IPv6
+};
+
+enum class EndpointStatus : std::uint8_t { kUp, kDown, kError };
+
+// Called on the data plane's thread.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // What is told is what changed; no status means that the endpoint is gone.
+  virtual void on_workload_status(const model::WorkloadEndpointKey& key,
+                                  const std::shared_ptr<const model::WorkloadInterface>& interface,
+                                  std::optional<EndpointStatus> status) = 0;
+  virtual void on_host_status(const model::HostEndpointKey& key, std::optional<EndpointStatus> status) = 0;
+  // After the first turn has run, whether or not it left something to retry: what readiness waits for.
+  virtual void on_first_turn() = 0;
+  // After the first turn that left nothing: the kernel is as wanted.
+  virtual void on_in_sync() = 0;
+  // Interfaces can no longer be watched: the process must start afresh.
+  virtual void on_failed(const base::Error& error) = 0;
+};
+
+// What has been written since the start, for metrics and for proving that a restart with nothing changed writes nothing.
+struct WriteCounts {
+  std::uint64_t sets = 0;
+  std::uint64_t rules = 0;  // restores
+  std::uint64_t routes = 0;
+  std::uint64_t neighbours = 0;
+  std::uint64_t sysctls = 0;
+  std::uint64_t total() const { return sets + rules + routes + neighbours + sysctls; }
+};
+
+class Dataplane final : public kernel::LinkListener {
+ public:
+  // Fails when the mark mask has too few bits.
+  [[nodiscard]] static base::Result<std::unique_ptr<Dataplane>> create(base::Loop& loop, base::Log& log,
+                                                                       base::MetricRegistry& metrics, Settings settings,
+                                                                       const Ports& ports, Listener& listener);
+  ~Dataplane() override;
+
+  void update(const calc::Output& output);
+
+  void on_link(const kernel::Link& link) override;
+  void on_link_gone(const std::string& name, kernel::IfIndex index) override;
+  void on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) override;
+  void on_links_in_sync() override;
+  void on_links_failed(const base::Error& error) override;
+
+  // Reads everything back at the next turn and corrects what differs.
+  void resync();
+  WriteCounts writes() const;
+
+ private:
+  // Everything of one address family.
+  struct FamilyPlane {
+    FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const Settings& settings, const Ports& ports,
+                kernel::IptablesTool& tool, const kernel::IptablesSyncer::Hooks& hooks, base::Family family);
+    base::Family family;
+    kernel::IpSetSyncer sets;
+    kernel::IptablesSyncer rules;
+    kernel::RouteSyncer routes;
+    std::set<std::string> wanted_sets;  // by kernel name, to turn a complete set list into removals
+  };
+  struct PathMetrics {
+    explicit PathMetrics(base::MetricRegistry& metrics);
+    base::Summary render, sets, rules, routes;
+  };
+
+  Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings, const Ports& ports,
+            Listener& listener, render::iptables::Renderer renderer);
+
+  void take(const render::iptables::RenderChanges& changes);
+  void take_sets(FamilyPlane& plane, const render::SetChanges& changes);
+  void track_workloads(const calc::Output& output);
+  void follow_interfaces(const std::set<std::string>& names);
+
+  bool may_write() const { return snapshot_seen_ && links_in_sync_; }
+  void schedule();
+  void turn();
+  void rules_done(kernel::ApplyReport report, base::Instant started);
+  void end_of_turn();
+  void note(const kernel::ApplyReport& report, std::string_view what);
+  void arm_retry();
+  void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  void publish_statuses();
+  void publish_host_statuses();
+  void publish_gauges();
+
+  base::Loop& loop_;
+  base::Log& log_;
+  base::MetricRegistry& metrics_;
+  const Settings settings_;
+  Listener& listener_;
+  render::iptables::Renderer renderer_;
+  kernel::ConntrackCleaner& conntrack_;
+  std::unique_ptr<FamilyPlane> v4_;
+  std::unique_ptr<FamilyPlane> v6_;  // null without IPv6
+  std::vector<FamilyPlane*> planes_;
+  kernel::NeighbourSyncer arp_;
+  WorkloadInterfaces interfaces_;
+
+  bool snapshot_seen_ = false;
+  bool links_in_sync_ = false;
+  bool scheduled_ = false;
+  int rules_pending_ = 0;    // restores under way
+  bool first_turn_done_ = false;
+  bool in_sync_ = false;
+  bool turn_clean_ = true;   // nothing left to retry in the turn under way
+  std::optional<base::Duration> retry_after_;
+  base::Duration backoff_{};
+  base::TimerId retry_timer_{};
+  base::TimerId sets_timer_{};
+  base::TimerId routes_timer_{};
+  base::Instant turn_started_{};
+
+  struct Workload {
+    std::shared_ptr<const calc::LocalWorkload> workload;
+    std::optional<EndpointStatus> told;
+  };
+  std::map<model::WorkloadEndpointKey, Workload> workloads_;
+  std::map<std::string, std::set<model::WorkloadEndpointKey>> by_interface_;
+  std::set<model::WorkloadEndpointKey> status_dirty_;
+  std::map<model::HostEndpointKey, std::optional<EndpointStatus>> host_endpoints_;  // and what was told
+  std::set<model::HostEndpointKey> host_removed_;
+  render::HostInterfaces host_interfaces_;
+  std::map<std::string, bool> running_;  // by interface, for host endpoint status
+
+  PathMetrics path_;
+  base::Summary apply_time_;
+  base::Gauge first_apply_time_;
+  base::Counter failures_;
+  std::map<const FamilyPlane*, base::Gauge> set_gauges_;
+  base::Gauge total_sets_;
+};
+
+}  // namespace dataplane

@@ -1,0 +1,503 @@
+// What `up` does, in order: nodes (processes with namespaces), etcd and its network, the underlay and the router, resources,
+// BIRD and an agent on every host, guests. Every interface is made inside a namespace, both ends at once, so nothing of a lab
+// is ever visible outside and nothing has to be removed when its processes are gone.
+#include "lab/lab.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <fmt/core.h>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "bgp/generator.h"
+#include "bgp/runtime/bird_control.h"
+#include "lab/router.h"
+#include "os/event_loop.h"
+#include "os/files.h"
+#include "os/process.h"
+#include "store/settings.h"
+
+namespace lab {
+namespace {
+
+namespace json = boost::json;
+using base::Error;
+using base::fail;
+using base::Result;
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t kEtcdPort = 2379;
+constexpr std::uint16_t kHealthPort = 9099;
+
+// Mount points that hosts need and that a fresh system may lack. Removed again with the last lab, if a lab made them.
+constexpr const char* kMountPoints[] = {"/etc/calico", "/var/lib/calico", "/etc/bird"};
+
+Result<> make_mount_points(const Paths& paths) {
+  for (const char* point : kMountPoints) {
+    if (std::filesystem::exists(point)) continue;
+    if (auto made = os::make_directories(point); !made) return made;
+    const std::string note = fmt::format("{}/.made{}", paths.root, base::replace_all(point, "/", "_"));
+    if (auto noted = os::write_file_atomic(note, point); !noted) return noted;
+  }
+  return {};
+}
+
+// Removing a directory that is a mount point in another namespace would take the mount away there: only after the last lab.
+void remove_mount_points(const Paths& paths) {
+  if (!Lab::all(paths.root).empty()) return;
+  for (const char* point : kMountPoints) {
+    const std::string note = fmt::format("{}/.made{}", paths.root, base::replace_all(point, "/", "_"));
+    if (!os::file_exists(note)) continue;
+    std::error_code ignored;
+    std::filesystem::remove(point, ignored);  // fails, rightly, if something was put there
+    std::filesystem::remove(note, ignored);
+  }
+  std::error_code ignored;
+  std::filesystem::remove(paths.root, ignored);
+}
+
+std::optional<pid_t> read_pid(const std::string& path) {
+  auto text = os::read_file(path);
+  if (!text) return std::nullopt;
+  pid_t pid = 0;
+  const auto trimmed = base::trim(*text);
+  std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), pid);
+  return pid > 0 ? std::optional(pid) : std::nullopt;
+}
+
+// The process is alive and belongs to the node: process ids are used again.
+bool runs_in(pid_t pid, const Node& node) {
+  std::error_code bad;
+  const auto own = std::filesystem::read_symlink(fmt::format("/proc/{}/ns/pid", pid), bad);
+  if (bad) return false;
+  const auto expected = std::filesystem::read_symlink(fmt::format("/proc/{}/ns/pid", node.holder), bad);
+  if (bad || own != expected) return false;
+  const auto stat = os::read_file(fmt::format("/proc/{}/stat", pid));
+  return stat && stat->find(") Z ") == std::string::npos;
+}
+
+// In a child, in the host's network: 0 if GET /readiness answers 200.
+int ask_readiness() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval patience{.tv_sec = 1, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(kHealthPort);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return 1;
+  constexpr std::string_view kRequest = "GET /readiness HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  if (::write(fd, kRequest.data(), kRequest.size()) < 0) return 1;
+  char answer[64] = {};
+  const auto got = ::read(fd, answer, sizeof(answer) - 1);
+  const std::string_view text(answer, got > 0 ? static_cast<std::size_t>(got) : 0);
+  return text.size() > 12 && (text.substr(9, 3) == "200" || text.substr(9, 3) == "204") ? 0 : 1;
+}
+
+}  // namespace
+
+std::string management_port(const Host& host) { return "m-" + host.name; }
+
+Lab::Lab(Paths paths, AgentOptions agent) : paths_(std::move(paths)), agent_(std::move(agent)), plan_(standard_plan()) {}
+
+std::vector<std::string> Lab::all(const std::string& root) {
+  std::vector<std::string> names;
+  auto entries = os::list_directory(root);
+  if (!entries) return names;
+  for (const std::string& entry : *entries) {
+    if (is_lab_name(entry)) names.push_back(entry);
+  }
+  return names;
+}
+
+Result<std::unique_ptr<Lab>> Lab::create(const Paths& paths, AgentOptions agent) {
+  if (::geteuid() != 0) return fail(Error(base::ErrorKind::kDenied, "a lab needs root: it makes network namespaces"));
+  if (!find_nodes(paths.lab).empty() || os::file_exists(paths.directory() + "/lab.json")) {
+    return fail(Error(base::ErrorKind::kExists, fmt::format("lab {} is there already; take it down first", paths.lab)));
+  }
+  std::unique_ptr<Lab> lab(new Lab(paths, std::move(agent)));
+  if (auto built = lab->build(); !built) {
+    lab.reset();
+    (void)destroy(paths);
+    return fail(std::move(built).error());
+  }
+  return lab;
+}
+
+Result<std::unique_ptr<Lab>> Lab::open(const Paths& paths) {
+  std::unique_ptr<Lab> lab(new Lab(paths, {}));
+  if (auto loaded = lab->load(); !loaded) return fail(std::move(loaded).error());
+  lab->nodes_ = find_nodes(paths.lab);
+  for (const Host& host : lab->plan_.hosts) {
+    if (!lab->nodes_.contains(host.name)) {
+      return fail(Error::not_found(fmt::format("lab {} has lost {}; take it down and up again", paths.lab, host.name)));
+    }
+  }
+  return lab;
+}
+
+Result<> Lab::destroy(const Paths& paths) {
+  for (const auto& [name, node] : find_nodes(paths.lab)) stop_node(node);
+  std::error_code bad;
+  std::filesystem::remove_all(paths.directory(), bad);
+  if (bad) return fail(Error::system(bad.value(), fmt::format("remove {}", paths.directory())));
+  remove_mount_points(paths);
+  return {};
+}
+
+Result<> Lab::build() {
+  if (auto made = os::make_directories(paths_.directory(), 0755); !made) return made;
+  if (auto made = make_mount_points(paths_); !made) return made;
+  using Step = Result<> (Lab::*)();
+  for (Step step : {&Lab::start_nodes, &Lab::wire_management, &Lab::start_etcd, &Lab::wire_underlay, &Lab::start_router}) {
+    if (auto done = (this->*step)(); !done) return done;
+  }
+  if (auto saved = save(); !saved) return saved;
+  // After this there are threads, and no more namespaces are made by this process but by fork and exec.
+  const SecurityGroup group = make_group("default");
+  std::vector<Record> records = cluster_records(plan_);
+  records.push_back(group_policy(group, default_rules(group)));
+  for (const Guest& guest : plan_.guests) records.push_back(workload_endpoint(guest, {group}));
+  for (const Record& record : records) {
+    if (auto written = put(record); !written) return fail(std::move(written).error());
+  }
+  for (const Host& host : plan_.hosts) {
+    if (auto started = start_bird(host); !started) return started;
+    if (agent_.is_none()) continue;
+    if (auto started = start_agent(host); !started) return started;
+  }
+  for (const Guest& guest : std::vector(plan_.guests)) {
+    if (auto added = add_guest(guest); !added) return added;
+  }
+  return {};
+}
+
+Result<> Lab::start_nodes() {
+  std::vector<std::pair<std::string, NodeKind>> wanted = {{std::string(kEtcdNode), NodeKind::kPlain},
+                                                          {std::string(kRouterNode), NodeKind::kPlain}};
+  for (const Host& host : plan_.hosts) wanted.emplace_back(host.name, NodeKind::kHost);
+  for (const auto& [name, kind] : wanted) {
+    auto node = start_node(paths_, name, kind);
+    if (!node) return fail(std::move(node).error());
+    nodes_[name] = *node;
+  }
+  return {};
+}
+
+Result<> Lab::wire_management() {
+  std::string lines = fmt::format(
+      "link add mgmt type bridge\nlink set mgmt up\naddr add {}/24 dev mgmt\n", base::to_string(plan_.etcd));
+  for (const Host& host : plan_.hosts) {
+    lines += fmt::format("link add {0} type veth peer name mgmt0 netns {1}\nlink set {0} master mgmt up\n",
+                         management_port(host), node(host.name).holder);
+  }
+  if (auto done = ip_batch(node(kEtcdNode), lines); !done) return done;
+  for (const Host& host : plan_.hosts) {
+    auto done = ip_batch(node(host.name), fmt::format("addr add {}/24 dev mgmt0\nlink set mgmt0 up\n",
+                                                      base::to_string(host.management)));
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<> Lab::wire_underlay() {
+  std::string lines =
+      "link add ab type bridge\nlink set ab up\naddr add 192.168.10.1/24 dev ab\naddr add fd00:10::1/64 dev ab nodad\n";
+  for (const Host& host : plan_.hosts) {
+    const std::string port = "p-" + host.name;
+    lines += fmt::format("link add {} type veth peer name eth0 netns {}\n", port, node(host.name).holder);
+    if (host.segment == "ab") lines += fmt::format("link set {} master ab up\n", port);
+    else lines += fmt::format("addr add {}/24 dev {}\naddr add {}/64 dev {} nodad\nlink set {} up\n",
+                              base::to_string(host.router_v4), port, base::to_string(host.router_v6), port, port);
+  }
+  if (auto done = ip_batch(node(kRouterNode), lines); !done) return done;
+  if (auto done = write_sysctls(node(kRouterNode), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}}); !done) {
+    return done;
+  }
+  for (const Host& host : plan_.hosts) {
+    auto done = ip_batch(node(host.name),
+                         fmt::format("addr add {} dev eth0\naddr add {} dev eth0 nodad\nlink set eth0 up\n"
+                                     "route add default via {}\nroute add ::/0 via {}\n",
+                                     base::to_string(host.v4), base::to_string(host.v6), base::to_string(host.router_v4),
+                                     base::to_string(host.router_v6)));
+    if (!done) return done;
+    // As on a compute node of a cloud; an agent finds them set or sets them.
+    done = write_sysctls(node(host.name), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}});
+    if (!done) return done;
+  }
+  return {};
+}
+
+std::string Lab::etcd_url() const { return fmt::format("http://{}:{}", base::to_string(plan_.etcd), kEtcdPort); }
+
+Result<> Lab::start_etcd() {
+  Program etcd;
+  etcd.arguments = {"etcd", "--name", "lab", "--data-dir", paths_.directory() + "/etcd",
+                    "--listen-client-urls", fmt::format("http://0.0.0.0:{}", kEtcdPort), "--advertise-client-urls", etcd_url(),
+                    "--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
+                    "--initial-cluster", "lab=http://127.0.0.1:2380", "--log-level", "warn"};
+  auto pid = start_in(node(kEtcdNode), etcd, paths_.log(kEtcdNode, "etcd"));
+  if (!pid) return fail(std::move(pid).error());
+  return os::write_file_atomic(paths_.pid_file(kEtcdNode, "etcd"), std::to_string(*pid));
+}
+
+Result<> Lab::kill_etcd() {
+  const auto pid = read_pid(paths_.pid_file(kEtcdNode, "etcd"));
+  if (!pid || !runs_in(*pid, node(kEtcdNode))) return fail(Error::not_found("etcd does not run"));
+  if (::kill(*pid, SIGKILL) != 0) return fail(Error::system(errno, "kill etcd"));
+  return {};
+}
+
+Result<store::BlockingStore*> Lab::datastore() {
+  if (blocking_) return blocking_.get();
+  if (auto entered = enter_network(node(kEtcdNode)); !entered) return fail(std::move(entered).error());
+  store::ConnectionSettings settings;
+  settings.endpoints = {etcd_url()};
+  auto opened = store::open_store(settings, log_, metrics_);
+  if (!opened) return fail(std::move(opened).error());
+  store_ = std::move(*opened);
+  store::RequestOptions options;
+  options.timeout = 10s;
+  options.wait_for_connection = true;
+  blocking_ = std::make_unique<store::BlockingStore>(*store_, options);
+  return blocking_.get();
+}
+
+Result<store::Revision> Lab::put(const Record& record) {
+  auto store = datastore();
+  if (!store) return fail(std::move(store).error());
+  auto reply = (*store)->put(record.key, record.value);
+  if (!reply) return fail(std::move(reply).error());
+  return reply->revision;
+}
+
+Result<> Lab::remove(const std::string& key) {
+  auto store = datastore();
+  if (!store) return fail(std::move(store).error());
+  auto reply = (*store)->remove(key);
+  if (!reply) return fail(std::move(reply).error());
+  return {};
+}
+
+Result<> Lab::cut_from_etcd(const Host& host, bool cut) {
+  return ip_batch(node(kEtcdNode), cut ? fmt::format("link set {} nomaster\n", management_port(host))
+                                       : fmt::format("link set {} master mgmt\n", management_port(host)));
+}
+
+Result<> Lab::start_router() {
+  const std::string directory = paths_.node(kRouterNode);
+  if (auto written = os::write_file_atomic(directory + "/bird.conf", router_configuration(plan_)); !written) return written;
+  auto pid = start_in(node(kRouterNode), {.arguments = {"bird", "-f", "-c", directory + "/bird.conf", "-s", bird_socket(kRouterNode)}},
+                      paths_.log(kRouterNode, "bird"));
+  if (!pid) return fail(std::move(pid).error());
+  return {};
+}
+
+std::string Lab::bird_socket(std::string_view name) const {
+  return paths_.node(name) + (name == kRouterNode ? "/bird.ctl" : "/run/bird/bird.ctl");
+}
+
+// percaled writes BIRD's file itself; for any other agent the lab does, as an operator would with Calico's scripts.
+std::string Lab::bird_configuration(const Host& host) const {
+  bgp::Inputs inputs;
+  inputs.settings.node_name = host.name;
+  inputs.settings.address_v4 = host.v4;
+  inputs.settings.address_v6 = host.v6;
+  inputs.settings.as_number = kAs;
+  if (agent_.program.empty()) return bgp::minimal_configuration(inputs.settings);
+  inputs.settings.peers = {{.address = router_id(), .as_number = kAs, .port = {}, .password = {}},
+                           {.address = router_id_v6(), .as_number = kAs, .port = {}, .password = {}}};
+  return bgp::generate(inputs).text;
+}
+
+Result<> Lab::start_bird(const Host& host) {
+  const std::string file = paths_.node(host.name) + "/etc-bird/bird.conf";
+  if (!os::file_exists(file)) {
+    if (auto written = os::write_file_atomic(file, bird_configuration(host), 0640); !written) return written;
+  }
+  auto pid = start_in(node(host.name), {.arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl",
+                                                      "-P", "/run/bird/bird.pid"}},
+                      paths_.log(host.name, "bird"));
+  if (!pid) return fail(std::move(pid).error());
+  return os::write_file_atomic(paths_.pid_file(host.name, "bird"), std::to_string(*pid));
+}
+
+std::vector<std::string> Lab::environment() const {
+  return {"DATASTORE_TYPE=etcdv3", "ETCD_ENDPOINTS=" + etcd_url(), "XTABLES_LOCKFILE=/run/xtables.lock"};
+}
+
+std::vector<std::string> Lab::agent_environment(const Host& host) const {
+  std::vector<std::string> all = environment();
+  for (const char* entry :
+       {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info", "FELIX_LOGFILEPATH=none",
+        "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false", "FELIX_PROMETHEUSMETRICSENABLED=true",
+        "FELIX_ENDPOINTSTATUSPATHPREFIX=none", "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
+    all.emplace_back(entry);
+  }
+  all.push_back("FELIX_ETCDENDPOINTS=" + etcd_url());
+  all.push_back("FELIX_FELIXHOSTNAME=" + host.name);
+  all.push_back("NODENAME=" + host.name);
+  all.push_back("FELIX_IPTABLESBACKEND=" + agent_.backend);
+  all.insert(all.end(), agent_.environment.begin(), agent_.environment.end());
+  return all;
+}
+
+Result<> Lab::start_agent(const Host& host) {
+  std::string program = agent_.program;
+  if (program.empty()) program = (std::filesystem::path(own_program()).parent_path() / "percaled").string();
+  auto pid = start_in(node(host.name), {.arguments = {program}, .environment = agent_environment(host)},
+                      paths_.log(host.name, "agent"));
+  if (!pid) return fail(std::move(pid).error());
+  return os::write_file_atomic(paths_.pid_file(host.name, "agent"), std::to_string(*pid));
+}
+
+std::optional<pid_t> Lab::agent_pid(const Host& host) const {
+  const auto pid = read_pid(paths_.pid_file(host.name, "agent"));
+  return pid && runs_in(*pid, node(host.name)) ? pid : std::nullopt;
+}
+
+Result<> Lab::kill_agent(const Host& host, int signal) {
+  const auto pid = agent_pid(host);
+  if (!pid) return fail(Error::not_found(fmt::format("no agent runs on {}", host.name)));
+  if (::kill(*pid, signal) != 0) return fail(Error::system(errno, "kill"));
+  return {};
+}
+
+bool Lab::agent_ready(const Host& host) const {
+  if (agent_.is_none()) return true;
+  const auto status = call_in(node(host.name), ask_readiness);
+  return status && *status == 0;
+}
+
+Result<bgp::BgpStatus> Lab::bird_status(std::string_view name) const {
+  os::EventLoop loop;
+  bgp::BirdControl control(loop, bird_socket(name));
+  bgp::BgpStatus status;
+  std::optional<Error> error;
+  control.command("show status", [&](const Result<bgp::Reply>& reply) {
+    if (!reply) error = reply.error();
+    else status.daemon = bgp::parse_status(*reply);
+  });
+  control.command("show protocols", [&](const Result<bgp::Reply>& reply) {
+    if (reply) {
+      for (bgp::ProtocolRow& row : bgp::parse_protocols(*reply)) {
+        if (row.type == "BGP") status.sessions.push_back(std::move(row));
+      }
+    }
+    loop.stop();
+  });
+  loop.run();
+  if (error) return fail(std::move(*error));
+  status.daemon_up = true;
+  return status;
+}
+
+Result<> Lab::add_guest(const Guest& guest) {
+  const Node* host = find_node(guest.host);
+  if (host == nullptr) return fail(Error::not_found("no host " + guest.host));
+  auto made = start_node(paths_, guest.name, NodeKind::kGuest);
+  if (!made) return fail(std::move(made).error());
+  nodes_[guest.name] = *made;
+  auto done = ip_batch(*host, fmt::format("link add {0} address {1} type veth peer name eth0 address {2} netns {3}\nlink set {0} up\n",
+                                          guest.tap, guest.tap_mac, guest.mac, made->holder));
+  if (!done) return done;
+  auto tap_mac = base::parse_mac(guest.tap_mac);
+  CHECK(tap_mac.has_value());
+  // As a VM gets it from DHCP and router advertisements: its subnet on the link, everything else through the gateway; IPv6
+  // through the tap's link-local address (spec dataplane §17.2).
+  done = ip_batch(*made, fmt::format("addr add {} dev eth0\naddr add {}/128 dev eth0 nodad\nlink set eth0 up\n"
+                                     "route add default via {}\nroute add ::/0 via {} dev eth0\n",
+                                     base::to_string(guest.v4), base::to_string(guest.v6), base::to_string(guest.gateway_v4),
+                                     base::to_string(link_local(*tap_mac))));
+  if (!done) return done;
+  if (agent_.is_none()) {
+    if (auto routed = route_by_hand(guest); !routed) return routed;
+  }
+  if (plan_.guest(guest.name) == nullptr) plan_.guests.push_back(guest);
+  return save();
+}
+
+// Without an agent, what an agent would do for connectivity, with every packet allowed.
+Result<> Lab::route_by_hand(const Guest& guest) {
+  auto done = ip_batch(node(guest.host), fmt::format("route add {0}/32 dev {2} proto boot scope link metric 1024\n"
+                                                     "route add {1}/128 dev {2} proto boot metric 1024\n",
+                                                     base::to_string(guest.v4.address), base::to_string(guest.v6), guest.tap));
+  if (!done) return done;
+  return write_sysctls(node(guest.host), {{fmt::format("net/ipv4/conf/{}/proxy_arp", guest.tap), "1"},
+                                          {fmt::format("net/ipv4/neigh/{}/proxy_delay", guest.tap), "0"}});
+}
+
+Result<> Lab::remove_guest(std::string_view name) {
+  const Node* found = find_node(name);
+  if (found == nullptr) return fail(Error::not_found(fmt::format("no guest {}", name)));
+  stop_node(*found);  // its interface, and with it the tap, go with the namespace
+  nodes_.erase(std::string(name));
+  std::erase_if(plan_.guests, [&](const Guest& guest) { return guest.name == name; });
+  return save();
+}
+
+Result<ProbeClient> Lab::prober(std::string_view guest) const { return ProbeClient::connect(paths_.probe_socket(guest)); }
+
+const Node* Lab::find_node(std::string_view name) const {
+  const auto found = nodes_.find(std::string(name));
+  return found == nodes_.end() ? nullptr : &found->second;
+}
+
+const Node& Lab::node(std::string_view name) const {
+  const Node* found = find_node(name);
+  CHECK(found != nullptr);
+  return *found;
+}
+
+bool Lab::has_kernel_route(std::string_view name, const base::IpAddress& address) const {
+  const std::string wanted = base::to_string(address);
+  auto shown = must_run_in(node(name), {.arguments = {"ip", address.is_v4() ? "-4" : "-6", "route", "show", wanted},
+                                        .enter = Enter::kNetwork});
+  return shown && shown->find(wanted) != std::string::npos;
+}
+
+Result<> Lab::save() const {
+  json::array guests;
+  for (const Guest& guest : plan_.guests) {
+    guests.push_back({{"name", guest.name}, {"host", guest.host}, {"role", guest.role}, {"network", guest.v4.address.bytes()[1]},
+                      {"number", guest.v4.address.bytes()[3]}});
+  }
+  json::array environment;
+  for (const std::string& entry : agent_.environment) environment.emplace_back(entry);
+  const json::object state{{"agent", agent_.program}, {"backend", agent_.backend}, {"environment", environment}, {"guests", guests}};
+  return os::write_file_atomic(paths_.directory() + "/lab.json", json::serialize(state) + "\n");
+}
+
+Result<> Lab::load() {
+  auto text = os::read_file(paths_.directory() + "/lab.json");
+  if (!text) return fail(Error::not_found(fmt::format("there is no lab {}", paths_.lab)));
+  boost::system::error_code bad;
+  const json::value root = json::parse(*text, bad);
+  if (bad || !root.is_object()) return fail(Error::invalid("lab.json does not parse; take the lab down"));
+  try {
+    agent_.program = json::value_to<std::string>(root.at("agent"));
+    agent_.backend = json::value_to<std::string>(root.at("backend"));
+    agent_.environment = json::value_to<std::vector<std::string>>(root.at("environment"));
+    plan_.guests.clear();
+    for (const json::value& entry : root.at("guests").as_array()) {
+      plan_.guests.push_back(make_guest(json::value_to<std::string>(entry.at("name")), json::value_to<std::string>(entry.at("host")),
+                                        json::value_to<std::string>(entry.at("role")), entry.at("network").to_number<int>(),
+                                        entry.at("number").to_number<int>()));
+    }
+  } catch (const std::exception& e) {
+    return fail(Error::invalid(fmt::format("lab.json does not read: {}; take the lab down", e.what())));
+  }
+  return {};
+}
+
+}  // namespace lab

@@ -1,0 +1,446 @@
+#include "model/resource_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include <yaml-cpp/yaml.h>
+#include <boost/json/parse.hpp>
+
+#include "base/strings.h"
+#include "model/resource_checks.h"
+
+namespace model {
+namespace {
+
+namespace json = boost::json;
+using base::Error;
+using base::ErrorKind;
+
+constexpr int kMaxDepth = 100;  // of nested collections; deeper input is an attack, not a resource
+
+std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
+std::string_view view(const json::string_view& text) { return {text.data(), text.size()}; }
+
+// ---- YAML 1.1 scalars ----
+
+constexpr std::string_view kTrueWords[] = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"};
+constexpr std::string_view kFalseWords[] = {"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"};
+constexpr std::string_view kNullWords[] = {"", "~", "null", "Null", "NULL"};
+
+template <std::size_t N>
+bool one_of(const std::string_view (&words)[N], std::string_view text) {
+  return std::ranges::find(words, text) != std::end(words);
+}
+
+std::optional<json::value> parse_integer(std::string_view text) {
+  bool negative = false;
+  std::string digits;
+  for (const char c : text) {
+    if (c != '_') digits.push_back(c);
+  }
+  std::string_view rest = digits;
+  if (!rest.empty() && (rest.front() == '-' || rest.front() == '+')) {
+    negative = rest.front() == '-';
+    rest.remove_prefix(1);
+  }
+  int radix = 10;
+  if (rest.starts_with("0x"))
+    radix = 16, rest.remove_prefix(2);
+  else if (rest.starts_with("0b"))
+    radix = 2, rest.remove_prefix(2);
+  else if (rest.starts_with("0o"))
+    radix = 8, rest.remove_prefix(2);
+  else if (rest.size() > 1 && rest.front() == '0')
+    radix = 8, rest.remove_prefix(1);
+  std::uint64_t magnitude = 0;
+  const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), magnitude, radix);
+  if (rest.empty() || failure != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
+  if (!negative && magnitude > static_cast<std::uint64_t>(INT64_MAX)) return json::value(magnitude);
+  if (magnitude > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+  const auto value = static_cast<std::int64_t>(magnitude);
+  return json::value(negative ? -value : value);
+}
+
+std::optional<json::value> parse_float(std::string_view text) {
+  std::string digits;
+  bool any_digit = false;
+  for (const char c : text) {
+    if (c == '_') continue;
+    if (c >= '0' && c <= '9')
+      any_digit = true;
+    else if (std::string_view("+-.eE").find(c) == std::string_view::npos)
+      return std::nullopt;
+    digits.push_back(c);
+  }
+  std::string_view rest = digits;
+  if (rest.starts_with("+")) rest.remove_prefix(1);
+  double value = 0;
+  const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+  if (!any_digit || failure != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
+  return json::value(value);
+}
+
+json::value resolve_plain(std::string_view text) {
+  if (one_of(kNullWords, text)) return nullptr;
+  if (one_of(kTrueWords, text)) return true;
+  if (one_of(kFalseWords, text)) return false;
+  const char first = text.front();
+  if ((first >= '0' && first <= '9') || first == '-' || first == '+' || first == '.') {
+    if (auto integer = parse_integer(text)) return *integer;
+    if (auto number = parse_float(text)) return *number;
+  }
+  return json::string(json::string_view(text.data(), text.size()));
+}
+
+// ---- YAML trees ----
+
+Error parse_error(std::string text) {
+  return Error(ErrorKind::kInvalid, "error converting YAML to JSON: yaml: " + std::move(text));
+}
+
+base::Result<json::value> convert(const YAML::Node& node, int depth);
+
+base::Result<json::value> convert_map(const YAML::Node& node, int depth) {
+  json::object object;
+  for (const auto& member : node) {
+    if (!member.first.IsScalar()) return base::fail(parse_error("a member name is not text"));
+    const std::string& name = member.first.Scalar();
+    if (object.contains(name)) {
+      return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(member.first.Mark().line + 1) +
+                                    ": key \"" + name + "\" already set in map"));
+    }
+    auto value = convert(member.second, depth);
+    if (!value) return value;
+    object[name] = *std::move(value);
+  }
+  return object;
+}
+
+base::Result<json::value> convert(const YAML::Node& node, int depth) {
+  if (depth > kMaxDepth) return base::fail(parse_error("the document is nested too deeply"));
+  switch (node.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null: return nullptr;
+    case YAML::NodeType::Scalar:
+      // "!" marks a quoted or block scalar, "?" a plain one.
+      if (node.Tag() == "?" || node.Tag().empty()) return resolve_plain(node.Scalar());
+      return json::string(node.Scalar());
+    case YAML::NodeType::Sequence: {
+      json::array array;
+      for (const YAML::Node& element : node) {
+        auto value = convert(element, depth + 1);
+        if (!value) return value;
+        array.push_back(*std::move(value));
+      }
+      return array;
+    }
+    case YAML::NodeType::Map: return convert_map(node, depth + 1);
+  }
+  return nullptr;
+}
+
+base::Result<json::value> parse_yaml(std::string_view text) {
+  try {
+    return convert(YAML::Load(std::string(text)), 0);
+  } catch (const YAML::Exception& failure) {
+    const std::string line = failure.mark.is_null() ? "" : "line " + std::to_string(failure.mark.line + 1) + ": ";
+    return base::fail(parse_error(line + failure.msg));
+  }
+}
+
+// ---- JSON text ----
+
+void append_unicode(std::string& out, unsigned code) {
+  constexpr char kHex[] = "0123456789abcdef";
+  out += "\\u";
+  for (int shift = 12; shift >= 0; shift -= 4) out += kHex[code >> shift & 0xF];
+}
+
+// Length of the valid UTF-8 sequence at the start of `text`, 0 if there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  const std::size_t length = lead < 0x80                   ? 1
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                             : (lead & 0xF0) == 0xE0       ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (length == 3 && ((lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F))) return 0;
+  if (length == 4 && ((lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F))) return 0;
+  return length;
+}
+
+void append_ascii(std::string& out, char c) {
+  switch (c) {
+    case '"': out += "\\\""; return;
+    case '\\': out += "\\\\"; return;
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '\t': out += "\\t"; return;
+    case '\b': out += "\\b"; return;
+    case '\f': out += "\\f"; return;
+    default: break;
+  }
+  if (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == '>' || c == '&') {
+    append_unicode(out, static_cast<unsigned char>(c));
+  } else {
+    out.push_back(c);
+  }
+}
+
+void append_string(std::string& out, std::string_view text) {
+  out.push_back('"');
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
+    if (length == 0)
+      out += "\\ufffd";
+    else if (length == 1)
+      append_ascii(out, character.front());
+    else if (character == "\xE2\x80\xA8")
+      append_unicode(out, 0x2028);
+    else if (character == "\xE2\x80\xA9")
+      append_unicode(out, 0x2029);
+    else
+      out += character;
+    text.remove_prefix(character.size());
+  }
+  out.push_back('"');
+}
+
+std::string scalar_text(const json::value& value) {
+  if (value.is_null()) return "null";
+  if (value.is_bool()) return value.get_bool() ? "true" : "false";
+  if (value.is_int64()) return std::to_string(value.get_int64());
+  if (value.is_uint64()) return std::to_string(value.get_uint64());
+  return format_float(value.get_double());
+}
+
+// `indent` < 0 is the compact form.
+void append_json(std::string& out, const json::value& value, int indent) {
+  const auto newline = [&](int level) {
+    if (level >= 0) out += "\n" + std::string(static_cast<std::size_t>(level) * 2, ' ');
+  };
+  const int inner = indent < 0 ? -1 : indent + 1;
+  if (value.is_object()) {
+    out += "{";
+    bool first = true;
+    for (const json::key_value_pair& member : value.get_object()) {
+      if (!std::exchange(first, false)) out += ",";
+      newline(inner);
+      append_string(out, view(member.key()));
+      out += indent < 0 ? ":" : ": ";
+      append_json(out, member.value(), inner);
+    }
+    if (!first) newline(indent);
+    out += "}";
+  } else if (value.is_array()) {
+    out += "[";
+    bool first = true;
+    for (const json::value& element : value.get_array()) {
+      if (!std::exchange(first, false)) out += ",";
+      newline(inner);
+      append_json(out, element, inner);
+    }
+    if (!first) newline(indent);
+    out += "]";
+  } else if (value.is_string()) {
+    append_string(out, view(value.get_string()));
+  } else {
+    out += scalar_text(value);
+  }
+}
+
+// ---- YAML text ----
+
+// What a reader would take the plain text for, if not text: then it needs double quotes.
+bool resolves_to_other_type(std::string_view text) {
+  if (text == "<<" || text == ".nan" || text == ".inf" || text == "-.inf" || text == "+.inf") return true;
+  if (!resolve_plain(text).is_string()) return true;
+  // Sexagesimal numbers and dates of YAML 1.1.
+  const bool starts_numeric =
+      (text.front() >= '0' && text.front() <= '9') || text.front() == '-' || text.front() == '+';
+  if (!starts_numeric) return false;
+  const bool sixty = text.find(':') != text.npos && text.find_first_not_of("0123456789:._+-") == text.npos;
+  const bool date = text.size() >= 8 && text[4] == '-' && text.find_first_not_of("0123456789-:.TZtz+ ") == text.npos;
+  return sixty || date;
+}
+
+bool needs_double_quotes(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return true;
+    const auto c = static_cast<unsigned char>(text.front());
+    if (length == 1 && (c < 0x20 || c == 0x7F)) return true;
+    text.remove_prefix(length);
+  }
+  return false;
+}
+
+bool allowed_plain(std::string_view text) {
+  if (text.front() == ' ' || text.back() == ' ') return false;
+  if (std::string_view("#,[]{}&*!|>'\"%@`").find(text.front()) != std::string_view::npos) return false;
+  if (text.starts_with("---") || text.starts_with("...")) return false;
+  const bool indicator = text.front() == '-' || text.front() == '?' || text.front() == ':';
+  if (indicator && (text.size() == 1 || text[1] == ' ')) return false;
+  if (text.find(": ") != text.npos || text.back() == ':' || text.find(" #") != text.npos) return false;
+  return true;
+}
+
+std::string double_quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      out += std::string("\\") + c;
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '\r')
+      out += "\\r";
+    else if (byte < 0x20 || byte == 0x7F) {
+      constexpr char kHex[] = "0123456789ABCDEF";
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 0xF];
+    } else
+      out.push_back(c);
+  }
+  return out + "\"";
+}
+
+void append_literal(std::string& out, std::string_view text, int indent) {
+  std::size_t trailing = 0;
+  while (trailing < text.size() && text[text.size() - 1 - trailing] == '\n') ++trailing;
+  out += "|";
+  if (text.front() == ' ') out += "2";
+  if (trailing == 0) out += "-";
+  if (trailing > 1) out += "+";
+  if (trailing > 0) text.remove_suffix(1);
+  for (const std::string_view line : base::split(text, '\n')) {
+    out += "\n";
+    if (!line.empty()) out += std::string(static_cast<std::size_t>(indent) * 2, ' ') + std::string(line);
+  }
+}
+
+void append_text(std::string& out, std::string_view text, int indent) {
+  if (text.empty()) {
+    out += "\"\"";
+  } else if (text.find('\n') != text.npos && text.front() != '\n' &&
+             !needs_double_quotes(base::replace_all(text, "\n", ""))) {
+    append_literal(out, text, indent);
+  } else if (resolves_to_other_type(text) || needs_double_quotes(text)) {
+    out += double_quoted(text);
+  } else if (allowed_plain(text)) {
+    out += text;
+  } else {
+    out += "'" + base::replace_all(text, "'", "''") + "'";
+  }
+}
+
+void append_yaml(std::string& out, const json::value& value, int indent, bool after_dash);
+
+void append_member(std::string& out, const json::key_value_pair& member, int indent) {
+  append_text(out, view(member.key()), indent);
+  out += ":";
+  const json::value& value = member.value();
+  const bool nested =
+      (value.is_object() && !value.get_object().empty()) || (value.is_array() && !value.get_array().empty());
+  if (nested) {
+    out += "\n";
+    append_yaml(out, value, value.is_array() ? indent : indent + 1, false);
+  } else {
+    out += " ";
+    append_yaml(out, value, indent + 1, false);
+    out += "\n";
+  }
+}
+
+// Collections end with a newline, scalars and empty collections do not.
+void append_yaml(std::string& out, const json::value& value, int indent, bool after_dash) {
+  const std::string margin(static_cast<std::size_t>(indent) * 2, ' ');
+  if (value.is_object() && !value.get_object().empty()) {
+    std::vector<const json::key_value_pair*> members;
+    for (const json::key_value_pair& member : value.get_object()) members.push_back(&member);
+    std::ranges::sort(members, [](auto* a, auto* b) { return a->key() < b->key(); });
+    for (const auto* member : members) {
+      if (!std::exchange(after_dash, false)) out += margin;
+      append_member(out, *member, indent);
+    }
+  } else if (value.is_array() && !value.get_array().empty()) {
+    for (const json::value& element : value.get_array()) {
+      if (!std::exchange(after_dash, false)) out += margin;
+      out += "- ";
+      const bool nested = (element.is_object() && !element.get_object().empty()) ||
+                          (element.is_array() && !element.get_array().empty());
+      append_yaml(out, element, indent + 1, true);
+      if (!nested) out += "\n";
+    }
+  } else if (value.is_object()) {
+    out += "{}";
+  } else if (value.is_array()) {
+    out += "[]";
+  } else if (value.is_string()) {
+    append_text(out, view(value.get_string()), indent);
+  } else {
+    out += scalar_text(value);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string_view> split_documents(std::string_view text) {
+  std::vector<std::string_view> documents;
+  while (true) {
+    const auto separator = text.find("\n---");
+    const std::string_view document = separator == text.npos ? text : text.substr(0, separator + 1);
+    if (!document.empty()) documents.push_back(document);
+    if (separator == text.npos) return documents;
+    const auto line_end = text.find('\n', separator + 1);
+    if (line_end == text.npos) return documents;
+    text.remove_prefix(line_end + 1);
+  }
+}
+
+base::Result<boost::json::value> parse_document(std::string_view text) {
+  const std::string_view trimmed = base::trim(text);
+  auto yaml = parse_yaml(text);
+  // JSON is almost YAML; where the YAML reader stumbles (tabs, surrogate pairs) or stays behind, the JSON reader
+  // decides.
+  if (trimmed.starts_with("{") || trimmed.starts_with("[")) {
+    json::error_code failure;
+    json::value value = json::parse(json::string_view(trimmed.data(), trimmed.size()), failure);
+    const bool repeated = !yaml && yaml.error().text().find("already set in map") != std::string::npos;
+    if (!failure && !repeated) return value;
+  }
+  return yaml;
+}
+
+std::string to_go_json(const boost::json::value& value) {
+  std::string out;
+  append_json(out, value, -1);
+  return out;
+}
+
+std::string to_go_json_indented(const boost::json::value& value) {
+  std::string out;
+  append_json(out, value, 0);
+  return out;
+}
+
+std::string to_go_yaml(const boost::json::value& value) {
+  std::string out;
+  append_yaml(out, value, 0, false);
+  if (!out.ends_with('\n')) out += "\n";
+  return out;
+}
+
+}  // namespace model

@@ -1,0 +1,131 @@
+#include "model/resource_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+namespace model {
+namespace {
+
+namespace json = boost::json;
+
+TEST(ResourceText, SplitsDocuments) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(split_documents("a: 1\n--- # next\nb: 2\n"), ElementsAre("a: 1\n", "b: 2\n"));
+  EXPECT_THAT(split_documents("---\na: 1\n---\n"), ElementsAre("---\na: 1\n"));
+  EXPECT_TRUE(split_documents("").empty());
+  EXPECT_THAT(split_documents("a: 1\n---\n---\nb: 2"), ElementsAre("a: 1\n", "---\nb: 2"));
+}
+
+TEST(ResourceText, ResolvesPlainScalarsAsYaml11) {
+  struct Case {
+    std::string_view yaml, json;
+  };
+  const Case kCases[] = {
+      {"yes", "true"},
+      {"n", "false"},
+      {"off", "false"},
+      {"~", "null"},
+      {"", "null"},
+      {"0x10", "16"},
+      {"010", "8"},
+      {"0o17", "15"},
+      {"1_000", "1000"},
+      {"-5", "-5"},
+      {"1.50", "1.5"},
+      {"1e3", "1E3"},
+      {"'yes'", "\"yes\""},
+      {"\"1\"", "\"1\""},
+      {"1.2.3.4", "\"1.2.3.4\""},
+      {"fd00::1", "\"fd00::1\""},
+      {"10.0.0.0/8", "\"10.0.0.0/8\""},
+      {"18446744073709551615", "18446744073709551615"},
+      {"|\n  text\n", "\"text\\n\""},
+      {"[a, 1]", "[\"a\",1]"},
+  };
+  for (const Case& c : kCases) {
+    const auto value = parse_document(c.yaml);
+    ASSERT_TRUE(value) << c.yaml << value.error().text();
+    EXPECT_EQ(*value, json::parse(c.json)) << c.yaml;
+  }
+}
+
+TEST(ResourceText, ReadsJsonThatIsNotYaml) {
+  const auto tabs = parse_document("{\n\t\"a\":\t\"\\ud83d\\ude00\\/\"}");
+  ASSERT_TRUE(tabs) << tabs.error().text();
+  EXPECT_EQ(to_go_json(*tabs), "{\"a\":\"\xF0\x9F\x98\x80/\"}");
+  EXPECT_FALSE(parse_document("{\"a\": 1, \"a\": 2}"));
+}
+
+TEST(ResourceText, RefusesBadDocuments) {
+  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2"})
+    EXPECT_FALSE(parse_document(bad)) << bad;
+  EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
+}
+
+TEST(ResourceText, WritesYamlAsGoDoes) {
+  const json::value value =
+      json::parse(R"j({"kind":"X","b":{"list":[{"z":1,"a":["x","y"]},"plain"],"empty":[],"none":{}},
+    "text":{"number":"123","bool":"yes","null":"~","colon":"a: b","star":"*","hash":"a #b","quote":"it's","selector":"a == 'b'",
+            "all":"all()","lines":"one\ntwo\n","blank":" x","time":"2026-01-15T10:20:30Z","mac":"fa:16:3e:00:11:22","v":"12:30","dash":"- x","empty":""}})j");
+  EXPECT_EQ(to_go_yaml(value), R"(b:
+  empty: []
+  list:
+  - a:
+    - x
+    - "y"
+    z: 1
+  - plain
+  none: {}
+kind: X
+text:
+  all: all()
+  blank: ' x'
+  bool: "yes"
+  colon: 'a: b'
+  dash: '- x'
+  empty: ""
+  hash: 'a #b'
+  lines: |
+    one
+    two
+  mac: fa:16:3e:00:11:22
+  "null": "~"
+  number: "123"
+  quote: it's
+  selector: a == 'b'
+  star: '*'
+  time: "2026-01-15T10:20:30Z"
+  v: "12:30"
+)");
+}
+
+TEST(ResourceText, YamlReadsBackAsItself) {
+  for (const std::string_view text :
+       {"",       "a",         "1",    "yes", "~", "a: b", " x ",  "'",    "\"",    "\n",         "a\n", "a\n\nb",
+        "\x01",   "\t",        "-",    "- a", "#", "{",    "*",    "0x1f", "1_000", "=",          "<<",  "é",
+        "a'b\"c", "trailing ", "key:", "%",   "@", "`",    "!tag", "&x",   "| x",   "2001-01-01", "1:20"}) {
+    json::object object;
+    object["k"] = json::string(json::string_view(text.data(), text.size()));
+    object["list"] = json::array{object["k"]};
+    const std::string yaml = to_go_yaml(object);
+    const auto back = parse_document(yaml);
+    ASSERT_TRUE(back) << yaml << back.error().text();
+    EXPECT_EQ(*back, json::value(object)) << yaml;
+  }
+}
+
+TEST(ResourceText, WritesJsonAsGoDoes) {
+  json::object object;
+  object["a"] = "<&>\xE2\x80\xA8\x01\xff\"";
+  object["b"] = json::array();
+  object["c"] = json::array{1, 2.5, nullptr};
+  EXPECT_EQ(to_go_json(object), R"({"a":"\u003c\u0026\u003e\u2028\u0001\ufffd\"","b":[],"c":[1,2.5,null]})");
+  EXPECT_EQ(to_go_json_indented(object),
+            "{\n  \"a\": \"\\u003c\\u0026\\u003e\\u2028\\u0001\\ufffd\\\"\",\n  \"b\": [],\n  \"c\": [\n    1,\n    "
+            "2.5,\n    null\n  ]\n}");
+}
+
+}  // namespace
+}  // namespace model
