@@ -81,9 +81,12 @@ bool Prefix::contains(const Prefix& candidate) const {
 }
 
 Result<IpAddress> parse_address(std::string_view text) {
-  if (text.size() >= kLongestAddressText) return fail(Error::invalid("not an IP address", text));
+  // A NUL inside would end the text early for inet_pton and let anything follow it.
+  if (text.size() >= kLongestAddressText || text.find('\0') != std::string_view::npos) {
+    return fail(Error::invalid("not an IP address", text));
+  }
   char terminated[kLongestAddressText] = {};
-  std::memcpy(terminated, text.data(), text.size());
+  std::copy(text.begin(), text.end(), terminated);  // memcpy would not take the null pointer of an empty view
   std::uint8_t bytes[16];
   if (inet_pton(AF_INET, terminated, bytes) == 1) return IpAddress::from_bytes(Family::kIpv4, bytes);
   if (inet_pton(AF_INET6, terminated, bytes) == 1) return IpAddress::from_bytes(Family::kIpv6, bytes);

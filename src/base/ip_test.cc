@@ -20,6 +20,13 @@ TEST(Ip, BadAddressesAreRefused) {
   }
 }
 
+TEST(Ip, EmptyViewsAndNulsAreRefused) {
+  EXPECT_FALSE(parse_address(std::string_view("10.0.0.1\0x", 10)));
+  EXPECT_FALSE(parse_cidr(std::string_view("10.0.0.1\0x/8", 12)));
+  EXPECT_FALSE(parse_address(std::string_view()));
+  EXPECT_FALSE(parse_cidr_or_address(std::string_view()));
+}
+
 TEST(Ip, CidrsAreMasked) {
   struct Case {
     const char* input;

@@ -105,6 +105,8 @@ class Dataplane final : public kernel::LinkListener {
   void on_links_in_sync() override;
   void on_links_failed(const base::Error& error) override;
 
+  // Nothing is waiting to be written, and no restore runs.
+  bool idle() const { return !scheduled_ && rules_pending_ == 0 && turn_clean_; }
   // Reads everything back at the next turn and corrects what differs.
   void resync();
   WriteCounts writes() const;

@@ -25,7 +25,7 @@
 #include "os/event_loop.h"
 #include "os/files.h"
 #include "os/process.h"
-#include "store/settings.h"
+#include "store/open_store.h"
 
 namespace lab {
 namespace {
@@ -147,7 +147,7 @@ Result<std::unique_ptr<Lab>> Lab::open(const Paths& paths) {
 }
 
 Result<> Lab::destroy(const Paths& paths) {
-  for (const auto& [name, node] : find_nodes(paths.lab)) stop_node(node);
+  stop_nodes(find_nodes(paths.lab));
   std::error_code bad;
   std::filesystem::remove_all(paths.directory(), bad);
   if (bad) return fail(Error::system(bad.value(), fmt::format("remove {}", paths.directory())));

@@ -8,6 +8,8 @@
 namespace lab {
 namespace {
 
+constexpr int kListed = 20;  // differences told in full; the grid shows all
+
 using base::fail;
 using base::Result;
 
@@ -97,8 +99,9 @@ std::string to_text(const Plan& plan, const MatrixReport& report) {
     }
     text += '\n';
   }
+  int listed = 0;
   for (const Cell& c : report.cells) {
-    if (c.agrees()) continue;
+    if (c.agrees() || ++listed > kListed) continue;
     text += fmt::format("wrong: {}: expected {}{}, seen {}\n", describe(c.flow), c.expected.allowed ? "to pass" : "to be blocked",
                         c.expected.because.empty() ? "" : fmt::format(" ({})", c.expected.because), to_string(c.seen.verdict));
   }

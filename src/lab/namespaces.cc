@@ -330,15 +330,27 @@ Result<Node> start_node(const Paths& paths, std::string_view name, NodeKind kind
   return node;
 }
 
-void stop_node(const Node& node) {
-  if (node.holder <= 0) return;
-  ::kill(node.holder, SIGKILL);
-  // Our own child, or somebody else's: wait until it is gone either way, because its interfaces go with it.
-  for (int i = 0; i < 500; ++i) {
-    if (::waitpid(node.holder, nullptr, WNOHANG) == node.holder) return;
-    if (::kill(node.holder, 0) != 0 && errno == ESRCH) return;
-    ::usleep(2000);
+namespace {
+
+// Dead, although whoever inherited it may not have asked for its status yet.
+bool is_gone(pid_t pid) {
+  if (::waitpid(pid, nullptr, WNOHANG) == pid) return true;  // our own child
+  const auto stat = os::read_file(fmt::format("/proc/{}/stat", pid));
+  return !stat || stat->find(") Z ") != std::string::npos;
+}
+
+}  // namespace
+
+void stop_nodes(const std::map<std::string, Node>& nodes) {
+  for (const auto& [name, node] : nodes) ::kill(node.holder, SIGKILL);
+  // Process 1 ends only after every process of its namespace, so a lab that comes next meets no leftovers.
+  for (const auto& [name, node] : nodes) {
+    for (int i = 0; i < 1000 && !is_gone(node.holder); ++i) ::usleep(2000);
   }
+}
+
+void stop_node(const Node& node) {
+  if (node.holder > 0) stop_nodes({{node.name, node}});
 }
 
 std::map<std::string, Node> find_nodes(std::string_view lab) {

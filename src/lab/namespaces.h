@@ -45,6 +45,7 @@ struct Node {
 // Returns when the node is ready: namespaces made, loopback up, the probe socket of a guest listening.
 base::Result<Node> start_node(const Paths& paths, std::string_view name, NodeKind kind);
 void stop_node(const Node& node);
+void stop_nodes(const std::map<std::string, Node>& nodes);
 
 // All holders of a lab that are alive, by node name.
 std::map<std::string, Node> find_nodes(std::string_view lab);

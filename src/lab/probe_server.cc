@@ -394,7 +394,7 @@ class Server {
   void send_echo(const std::shared_ptr<RunningProbe>& running) {
     const bool v4 = running->probe.target.is_v4();
     std::string packet(8, '\0');
-    packet[0] = static_cast<char>(v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+    packet[0] = static_cast<char>(v4 ? int{ICMP_ECHO} : int{ICMP6_ECHO_REQUEST});
     packet[4] = static_cast<char>(running->echo_id >> 8);
     packet[5] = static_cast<char>(running->echo_id & 0xFF);
     packet += running->message;
@@ -418,7 +418,8 @@ class Server {
       if (got < 0) return;
       const std::size_t header = v4 ? (buffer[0] & 0x0Fu) * 4 : 0;  // raw IPv4 sockets deliver the IP header too
       if (static_cast<std::size_t>(got) < header + 8) continue;
-      if (buffer[header] != (v4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY)) continue;
+      const int reply = v4 ? int{ICMP_ECHOREPLY} : int{ICMP6_ECHO_REPLY};
+      if (buffer[header] != reply) continue;
       const auto id = static_cast<std::uint16_t>(buffer[header + 4] << 8 | buffer[header + 5]);
       const auto found = echoes_.find({family, id});
       if (found != echoes_.end()) finish(found->second, Verdict::kOk);

@@ -13,7 +13,7 @@ std::string identifier(const base::IpAddress& address) {
 
 std::string client(const base::IpAddress& self, const base::IpAddress& host, int family) {
   return fmt::format(
-      "protocol bgp client_{} from client {{\n"
+      "protocol bgp calico_{} from calico_host {{\n"
       "  local {} as {};\n"
       "  neighbor {} as {};\n"
       "  ipv{} {{ gateway recursive; add paths on; import all; export where source = RTS_BGP; }};\n"
@@ -33,7 +33,7 @@ std::string router_configuration(const Plan& plan) {
       "protocol direct {{ ipv4; ipv6; }}\n"
       "protocol kernel kernel4 {{ scan time 2; merge paths on; metric 32; ipv4 {{ import none; export where source = RTS_BGP; }}; }}\n"
       "protocol kernel kernel6 {{ scan time 2; merge paths on; metric 32; ipv6 {{ import none; export where source = RTS_BGP; }}; }}\n"
-      "template bgp client {{\n"
+      "template bgp calico_host {{\n"
       "  multihop;\n"
       "  rr client; rr cluster id 203.0.113.1;\n"
       "  graceful restart;\n"

@@ -1,6 +1,7 @@
 #include "model/labels.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace model {
 
@@ -8,10 +9,18 @@ namespace {
 
 bool by_id(Label a, Label b) { return a.name.id() < b.name.id(); }
 
-// Stable. std::stable_sort takes memory for every call, which for ten labels costs more than the sorting.
+// Stable, and without taking memory for the few labels that an endpoint has.
 void sort_by_id(Labels& labels) {
   constexpr std::size_t kFew = 32;
-  if (labels.size() > kFew) return std::stable_sort(labels.begin(), labels.end(), by_id);
+  if (labels.size() > kFew) {
+    std::vector<std::pair<Label, std::size_t>> numbered;
+    for (const Label& label : labels) numbered.emplace_back(label, numbered.size());
+    std::sort(numbered.begin(), numbered.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.first.name.id(), a.second) < std::pair(b.first.name.id(), b.second);
+    });
+    std::transform(numbered.begin(), numbered.end(), labels.begin(), [](const auto& entry) { return entry.first; });
+    return;
+  }
   for (auto next = labels.begin(); next != labels.end(); ++next) {
     std::rotate(std::upper_bound(labels.begin(), next, *next, by_id), next, next + 1);
   }

@@ -3,42 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include "testing/sim_loop.h"
 
 namespace store {
 namespace {
 
 using ::testing::ElementsAre;
 
-// Runs posted tasks when told to, so that a test decides how far the reader lags.
-class StepLoop final : public base::Loop {
- public:
-  base::Instant now() const override { return {}; }
-  base::WallTime wall() const override { return {}; }
-  void post(Task task) override { tasks_.push_back(std::move(task)); }
-  base::TimerId after(base::Duration, Task) override { return {}; }
-  void cancel(base::TimerId) override {}
-  base::WatchId watch_readable(int, Task) override { return {}; }
-  void unwatch(base::WatchId) override {}
-  void run() {
-    while (!tasks_.empty()) {
-      auto task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-    }
-  }
-  std::size_t waiting() const { return tasks_.size(); }
-
- private:
-  std::deque<Task> tasks_;
-};
-
 Change put(std::string key, std::string value, Revision at) {
   return {.item = {.key = std::move(key), .value = std::move(value), .create_revision = at, .mod_revision = at}};
 }
 
 struct Fixture {
-  StepLoop loop;
+  testing::SimLoop loop;  // runs when told to, so that a test decides how far the reader lags
   std::vector<StoreEvent> seen;
   int consumed = 0;
   std::shared_ptr<Feed> feed = std::make_shared<Feed>(
@@ -50,8 +27,7 @@ TEST(Feed, DeliversInOrderWithOneWakeUp) {
   f.feed->push(SnapshotStart{7});
   f.feed->push(SnapshotPage{});
   f.feed->push(SnapshotDone{7});
-  EXPECT_EQ(f.loop.waiting(), 1U);
-  f.loop.run();
+  EXPECT_EQ(f.loop.run_pending(), 1U);
   ASSERT_EQ(f.seen.size(), 3U);
   EXPECT_TRUE(std::holds_alternative<SnapshotStart>(f.seen[0]));
   EXPECT_TRUE(std::holds_alternative<SnapshotPage>(f.seen[1]));
@@ -63,7 +39,7 @@ TEST(Feed, MergesDeltasThatWait) {
   Fixture f;
   f.feed->push(Delta{7, 8, {put("a", "1", 8)}});
   f.feed->push(Delta{8, 9, {put("b", "1", 9)}});
-  f.loop.run();
+  f.loop.run_pending();
   ASSERT_EQ(f.seen.size(), 1U);
   const auto& delta = std::get<Delta>(f.seen[0]);
   EXPECT_EQ(delta.from, 7);
@@ -75,7 +51,7 @@ TEST(Feed, BacklogIsBoundedByTheNumberOfKeys) {
   Fixture f;
   constexpr Revision kCommits = 20'000;
   for (Revision r = 1; r <= kCommits; ++r) f.feed->push(Delta{r - 1, r, {put("k" + std::to_string(r % 10), "v", r)}});
-  f.loop.run();
+  f.loop.run_pending();
   ASSERT_EQ(f.seen.size(), 1U);
   const auto& delta = std::get<Delta>(f.seen[0]);
   EXPECT_EQ(delta.to, kCommits);
@@ -87,9 +63,9 @@ TEST(Feed, NothingArrivesAfterClose) {
   Fixture f;
   f.feed->push(SnapshotStart{1});
   f.feed->close();
-  f.loop.run();
+  f.loop.run_pending();
   f.feed->push(SnapshotDone{1});
-  f.loop.run();
+  f.loop.run_pending();
   EXPECT_TRUE(f.seen.empty());
 }
 

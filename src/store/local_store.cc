@@ -6,6 +6,7 @@
 namespace store {
 namespace {
 constexpr int kPages = 2;  // one with the reader and one waiting
+constexpr base::Duration kRetryExpiry = std::chrono::seconds(1);  // when a key's end of life could not be written
 }
 
 struct LocalCore::Session {
@@ -111,13 +112,7 @@ void LocalCore::commit_edits(std::vector<Edit> edits, Revision at) {
 
 // --- Requests -----------------------------------------------------------------------------------------------------------------
 
-base::Result<ReadReply> LocalCore::read(const ReadRequest& request) {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
-  return table_.read(request);
-}
-
 base::Result<WriteReply> LocalCore::put(const PutRequest& request) {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
   const KeyValue* current = table_.find(request.key);
   const auto refuse = [&](WriteStatus status) {
     WriteReply reply{.status = status, .revision = table_.revision(), .current = {}};
@@ -130,8 +125,9 @@ base::Result<WriteReply> LocalCore::put(const PutRequest& request) {
   if (request.condition == Condition::kUnmodified && current->mod_revision != request.expected) {
     return refuse(WriteStatus::kConflict);
   }
-  const std::int64_t lease = request.time_to_live.count() > 0 ? ++last_lease_ : 0;
-  std::vector<Edit> edits{{.key = request.key, .value = request.value, .lease = lease}};
+  const std::int64_t lease = request.time_to_live.count() > 0 ? next_lease() : 0;
+  std::vector<Edit> edits{
+      {.key = request.key, .value = request.value, .lease = lease, .time_to_live = request.time_to_live}};
   auto at = persist(edits);
   if (!at) return base::fail(std::move(at).error());
   commit_edits(std::move(edits), *at);
@@ -139,19 +135,20 @@ base::Result<WriteReply> LocalCore::put(const PutRequest& request) {
   return WriteReply{.revision = *at, .current = {}};
 }
 
-void LocalCore::expire_later(const std::string& key, std::int64_t lease, std::chrono::seconds time_to_live) {
+void LocalCore::expire_later(const std::string& key, std::int64_t lease, base::Duration time_to_live) {
   home_.after(time_to_live, [weak = weak_from_this(), key, lease] {
     const auto self = weak.lock();
     if (!self) return;
-    const KeyValue* current = self->table_.find(key);
-    if (current == nullptr || current->lease != lease) return;  // overwritten meanwhile
-    std::vector<Edit> edits{{.key = key, .value = {}}};
-    if (auto at = self->persist(edits)) self->commit_edits(std::move(edits), *at);
+    const auto expired = self->serve(true, [&](LocalCore& core) -> base::Result<Revision> {
+      const KeyValue* current = core.table_.find(key);
+      if (current == nullptr || current->lease != lease) return core.table_.revision();  // overwritten meanwhile
+      return core.commit({.puts = {}, .removals = {key}});
+    });
+    if (!expired) self->expire_later(key, lease, kRetryExpiry);
   });
 }
 
 base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
   const KeyValue* current = table_.find(request.key);
   if (current == nullptr) return WriteReply{.status = WriteStatus::kNotFound, .revision = table_.revision(), .current = {}};
   WriteReply reply{.revision = table_.revision(), .current = *current};
@@ -159,7 +156,7 @@ base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
     reply.status = WriteStatus::kConflict;
     return reply;
   }
-  std::vector<Edit> edits{{.key = request.key, .value = {}}};
+  std::vector<Edit> edits{{.key = request.key, .value = {}, .lease = 0, .time_to_live = {}}};
   auto at = persist(edits);
   if (!at) return base::fail(std::move(at).error());
   commit_edits(std::move(edits), *at);
@@ -168,11 +165,10 @@ base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
 }
 
 base::Result<Revision> LocalCore::commit(const Transaction& request) {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
   std::vector<Edit> edits;
-  for (const auto& [key, value] : request.puts) edits.push_back({.key = key, .value = value});
+  for (const auto& [key, value] : request.puts) edits.push_back({.key = key, .value = value, .lease = 0, .time_to_live = {}});
   for (const auto& key : request.removals) {
-    if (table_.find(key) != nullptr) edits.push_back({.key = key, .value = {}});
+    if (table_.find(key) != nullptr) edits.push_back({.key = key, .value = {}, .lease = 0, .time_to_live = {}});
   }
   if (edits.empty()) return table_.revision();
   auto at = persist(edits);
@@ -182,13 +178,11 @@ base::Result<Revision> LocalCore::commit(const Transaction& request) {
 }
 
 base::Result<Revision> LocalCore::compact(Revision revision) {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
   if (auto done = table_.compact(revision); !done) return base::fail(std::move(done).error());
   return table_.revision();
 }
 
 base::Result<StoreStatus> LocalCore::status() {
-  if (auto ready = before_request(); !ready) return base::fail(std::move(ready).error());
   StoreStatus status = describe_status();
   status.revision = table_.revision();
   return status;
@@ -229,31 +223,31 @@ std::unique_ptr<Subscription> LocalStore::subscribe(std::vector<std::string> pre
 }
 
 template <typename T, typename Work>
-void LocalStore::run(base::Loop& loop, Done<T> done, Work work) {
-  core_->home().post([weak = std::weak_ptr(core_), &loop, done = std::move(done), work = std::move(work)] {
+void LocalStore::run(bool writes, base::Loop& loop, Done<T> done, Work work) {
+  core_->home().post([weak = std::weak_ptr(core_), writes, &loop, done = std::move(done), work = std::move(work)] {
     const auto core = weak.lock();
     if (!core) return;
-    loop.post([done, result = work(*core)]() mutable { done(std::move(result)); });
+    loop.post([done, result = core->serve(writes, work)]() mutable { done(std::move(result)); });
   });
 }
 
 void LocalStore::read(ReadRequest request, const RequestOptions&, base::Loop& loop, Done<ReadReply> done) {
-  run(loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.read(request); });
+  run(false, loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.read(request); });
 }
 void LocalStore::put(PutRequest request, const RequestOptions&, base::Loop& loop, Done<WriteReply> done) {
-  run(loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.put(request); });
+  run(true, loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.put(request); });
 }
 void LocalStore::remove(RemoveRequest request, const RequestOptions&, base::Loop& loop, Done<WriteReply> done) {
-  run(loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.remove(request); });
+  run(true, loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.remove(request); });
 }
 void LocalStore::commit(Transaction request, const RequestOptions&, base::Loop& loop, Done<Revision> done) {
-  run(loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.commit(request); });
+  run(true, loop, std::move(done), [request = std::move(request)](LocalCore& core) { return core.commit(request); });
 }
 void LocalStore::compact(Revision revision, const RequestOptions&, base::Loop& loop, Done<Revision> done) {
-  run(loop, std::move(done), [revision](LocalCore& core) { return core.compact(revision); });
+  run(false, loop, std::move(done), [revision](LocalCore& core) { return core.compact(revision); });
 }
 void LocalStore::status(const RequestOptions&, base::Loop& loop, Done<StoreStatus> done) {
-  run(loop, std::move(done), [](LocalCore& core) { return core.status(); });
+  run(false, loop, std::move(done), [](LocalCore& core) { return core.status(); });
 }
 
 }  // namespace store

@@ -27,7 +27,15 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
   void add_session(const std::shared_ptr<Session>& session);
   void page_consumed(const std::shared_ptr<Session>& session);
 
-  base::Result<ReadReply> read(const ReadRequest& request);
+  // One request, between before_request() and after_request().
+  template <typename Work>
+  auto serve(bool writes, Work work) {
+    auto ready = before_request(writes);
+    auto result = ready ? work(*this) : decltype(work(*this))(base::fail(std::move(ready).error()));
+    after_request();
+    return result;
+  }
+  base::Result<ReadReply> read(const ReadRequest& request) { return table_.read(request); }
   base::Result<WriteReply> put(const PutRequest& request);
   base::Result<WriteReply> remove(const RemoveRequest& request);
   base::Result<Revision> commit(const Transaction& request);
@@ -35,8 +43,9 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
   base::Result<StoreStatus> status();
 
  protected:
-  // Called before each request; an error is the request's answer.
-  virtual base::Result<> before_request() { return {}; }
+  // Around each request. An error is the request's answer; after_request() is called in any case.
+  virtual base::Result<> before_request(bool /*writes*/) { return {}; }
+  virtual void after_request() {}
   // Makes the edits last before they are committed. Returns the revision to commit at.
   virtual base::Result<Revision> persist(const std::vector<Edit>& edits);
   virtual StoreStatus describe_status() = 0;
@@ -51,6 +60,9 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
   bool online() const { return online_; }
   void set_page_keys(std::int64_t keys) { page_keys_ = keys; }
   void set_log_limit(std::size_t changes) { log_limit_ = changes; }
+  // Removes the key after `time_to_live` if it still has this lease then.
+  void expire_later(const std::string& key, std::int64_t lease, base::Duration time_to_live);
+  std::int64_t next_lease() { return ++last_lease_; }
 
   Table& table() { return table_; }
 
@@ -60,7 +72,6 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
   void send_pages(Session& session);
   void send_changes(Session& session);
   void advance_all();
-  void expire_later(const std::string& key, std::int64_t lease, std::chrono::seconds time_to_live);
 
   base::Loop& home_;
   Table table_;
@@ -83,11 +94,13 @@ class LocalStore : public Store {
   void status(const RequestOptions& options, base::Loop& loop, Done<StoreStatus> done) override;
 
  protected:
+  LocalStore() = default;
   explicit LocalStore(std::shared_ptr<LocalCore> core) : core_(std::move(core)) {}
+  void set_core(std::shared_ptr<LocalCore> core) { core_ = std::move(core); }  // before any use
 
  private:
   template <typename T, typename Work>
-  void run(base::Loop& loop, Done<T> done, Work work);
+  void run(bool writes, base::Loop& loop, Done<T> done, Work work);
 
   std::shared_ptr<LocalCore> core_;
 };

@@ -19,7 +19,7 @@ class MemoryStore::Core final : public LocalCore {
   int failures = 0;
 
  private:
-  base::Result<> before_request() override {
+  base::Result<> before_request(bool) override {
     if (offline) return base::fail(*offline);
     if (failures == 0) return {};
     --failures;
@@ -49,7 +49,7 @@ void MemoryStore::fail_requests(int count, base::Error error) {
 }
 
 Revision MemoryStore::write(const std::string& key, std::optional<std::string> value) {
-  memory_->commit_edits({{.key = key, .value = std::move(value)}}, memory_->table().revision() + 1);
+  memory_->commit_edits({{.key = key, .value = std::move(value), .lease = 0, .time_to_live = {}}}, memory_->table().revision() + 1);
   return memory_->table().revision();
 }
 

@@ -2,6 +2,7 @@
 // and DirectoryStore.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -19,6 +20,7 @@ struct Edit {
   std::string key;
   std::optional<std::string> value;  // none: remove
   std::int64_t lease = 0;
+  std::chrono::seconds time_to_live{0};  // of the lease; Table itself does not count time
 };
 
 class Table {

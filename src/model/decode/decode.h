@@ -57,7 +57,7 @@ std::vector<Rule> read_rules(const Field& list, std::string_view ns, Context& co
 // Label syntax is checked; a bad label refuses the object.
 Labels read_labels(const Field& map, Context& context);
 
-// Whitespace around it is dropped. Nothing if it does not parse, which refuses the object; empty if absent.
+// Nothing if it does not parse, which refuses the object; empty if absent or blank.
 std::optional<std::string_view> read_selector(const Field& field, Context& context);
 // The merged expression. Parts that parse can fail together only by nesting too deep.
 Selector parse_merged(const Field& field, std::string_view merged, Context& context);

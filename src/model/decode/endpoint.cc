@@ -8,6 +8,10 @@ constexpr std::string_view kLabelRemedy =
     "label names are [domain/]name, values at most 63 letters, digits, '-', '_' and '.'";
 
 void add_label(const Field& field, std::string_view name, std::string_view value, Context& context, Labels& labels) {
+  // Symbols stay for ever, so what is too long does not become one.
+  if (name.size() > LabelSyntax::kLongestName || value.size() > LabelSyntax::kLongestValue) {
+    return field.refuse("is longer than a label may be", kLabelRemedy);
+  }
   const Label label{context.interner.intern(name), context.interner.intern(value)};
   if (!context.label_syntax.is_name(label.name)) {
     return field.refuse(quoted(name).append(" is not a label name"), kLabelRemedy);
@@ -55,6 +59,7 @@ std::vector<EndpointPort> read_endpoint_ports(const Field& list, Context& contex
     const Field protocol_field = element.member("protocol");
     const auto protocol = read_protocol(protocol_field, context.interner);
     const auto port = element.member("port").integer(1, 65535);
+    if (!protocol && protocol_field.present()) return;  // reported already
     const std::string_view protocol_name = protocol ? protocol->name.view() : std::string_view();
     if (protocol_name != "tcp" && protocol_name != "udp" && protocol_name != "sctp") {
       return protocol_field.refuse("is no protocol for a named port", "use TCP, UDP or SCTP by name");

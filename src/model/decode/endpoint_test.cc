@@ -175,6 +175,7 @@ TEST_F(WorkloadTest, LabelSyntax) {
                          {"", "x", false},
                          {long_part, "x", false},
                          {"a", long_part, false},
+                         {std::string(320, 'a'), "x", false},
                          {"-a", "x", false},
                          {"a-", "x", false},
                          {"a", "-x", false},

@@ -146,6 +146,11 @@ TEST_F(PolicyTest, SelectorsAreRewritten) {
   }
 }
 
+TEST_F(PolicyTest, LineFeedsInSelectorsAreAnErrorAsElsewhere) {
+  EXPECT_FALSE(policy("networkpolicies/ns/p", R"j({"selector": "has(a)\n"})j"));
+  EXPECT_FALSE(policy("networkpolicies/ns/p", R"j({"selector": "\n"})j"));
+}
+
 TEST_F(PolicyTest, SelectorsCannotEscapeFromTheirNamespace) {
   EXPECT_FALSE(policy("networkpolicies/ns/p", R"j({"selector": "has(a)) || (has(b)"})j"));
   EXPECT_EQ(last.diagnostics.at(0).field, "spec.selector");

@@ -172,7 +172,9 @@ std::vector<Rule> read_rules(const Field& list, std::string_view ns, Context& co
 }
 
 std::optional<std::string_view> read_selector(const Field& field, Context& context) {
-  const std::string_view text = base::trim(field.text());
+  std::string_view text = field.text();
+  // Blank counts as absent; otherwise blanks stay, for a line feed among them is an error (spec §5.1).
+  if (text.find_first_not_of(" \t") == std::string_view::npos) text = {};
   const auto selector = context.selectors.parse(text);
   if (selector) return text;
   field.refuse_text(std::string("is not a selector: ").append(selector.error().text()),

@@ -173,7 +173,7 @@ bool is_interface_name(std::string_view name) {
 
 namespace {
 
-constexpr std::size_t kLongestLabelPart = 63;
+constexpr std::size_t kLongestLabelPart = LabelSyntax::kLongestValue;
 constexpr std::size_t kLongestDomain = 253;
 
 bool is_label_part(std::string_view text) {

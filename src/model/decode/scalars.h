@@ -34,6 +34,9 @@ bool is_interface_name(std::string_view name);
 // Kubernetes label syntax (spec §2.2). Labels repeat a hundred thousand times, so the answer is remembered per symbol.
 class LabelSyntax {
  public:
+  static constexpr std::size_t kLongestName = 253 + 1 + 63;  // domain, '/', name
+  static constexpr std::size_t kLongestValue = 63;
+
   bool is_name(Symbol name);
   bool is_value(Symbol value);
 

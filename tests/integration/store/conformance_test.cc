@@ -11,8 +11,10 @@
 #include "event_collector.h"
 #include "os/loop_thread.h"
 #include "store/blocking.h"
+#include "store/directory_store.h"
 #include "store/memory_store.h"
 #include "store_under_test.h"
+#include "testing/temp_directory.h"
 #ifdef PERCALE_HAVE_ETCD
 #include "etcd_server.h"
 #include "store/etcd/etcd_store.h"
@@ -37,6 +39,16 @@ class MemoryUnderTest final : public StoreUnderTest {
   store::MemoryStore store_{home_.loop()};
 };
 
+class DirectoryUnderTest final : public StoreUnderTest {
+ public:
+  store::Store& store() override { return *store_; }
+
+ private:
+  testing::TempDirectory directory_;
+  base::NullLog log_;
+  std::unique_ptr<store::Store> store_ = *store::open_directory(directory_.path(), log_);
+};
+
 #ifdef PERCALE_HAVE_ETCD
 EtcdServer& shared_etcd() {
   static EtcdServer server;
@@ -56,9 +68,10 @@ class EtcdUnderTest final : public StoreUnderTest {
 #endif
 
 const Backend kBackends[] = {
-    {"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
+    {"Memory", [] { return std::make_unique<MemoryUnderTest>(); }, 2500},
+    {"Directory", [] { return std::make_unique<DirectoryUnderTest>(); }, 1100},
 #ifdef PERCALE_HAVE_ETCD
-    {"Etcd", [] { return std::make_unique<EtcdUnderTest>(); }},
+    {"Etcd", [] { return std::make_unique<EtcdUnderTest>(); }, 9000},
 #endif
 };
 
@@ -276,8 +289,8 @@ TEST_P(Conformance, CommitArrivesInOneDelta) {
 }
 
 TEST_P(Conformance, LargeSnapshotArrivesInPagesWhileTheReaderIsSlow) {
-  constexpr int kKeys = 9000;
-  for (int i = 0; i < kKeys;) {
+  const int keys = GetParam().keys_of_three_pages;
+  for (int i = 0; i < keys;) {
     store::Transaction transaction;
     for (int n = 0; n < 100; ++n, ++i) transaction.puts.emplace_back(key(fmt::format("k{:05}", i)), "v");
     ASSERT_TRUE(client_.commit(std::move(transaction)));
@@ -288,7 +301,7 @@ TEST_P(Conformance, LargeSnapshotArrivesInPagesWhileTheReaderIsSlow) {
   ASSERT_TRUE(client_.put(key("late"), "v"));
   ASSERT_TRUE(collector.wait([&](const Seen& s) { return s.snapshots_done == 1 && s.items.contains(key("late")); }));
   const Seen seen = collector.seen();
-  EXPECT_THAT(seen.items, SizeIs(kKeys + 1));
+  EXPECT_THAT(seen.items, SizeIs(keys + 1));
   EXPECT_GE(seen.pages, 3);
   EXPECT_EQ(seen.violation, "");
 }

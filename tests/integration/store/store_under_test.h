@@ -18,6 +18,7 @@ class StoreUnderTest {
 struct Backend {
   std::string name;
   std::function<std::unique_ptr<StoreUnderTest>()> make;
+  int keys_of_three_pages = 0;
 };
 
 }  // namespace store_test
