@@ -72,7 +72,8 @@ const Resource* owner_of(const base::IpAddress& address, const std::vector<Resou
                          const std::vector<Resource>& hosts) {
   for (const auto* list : {&workloads, &hosts}) {
     for (const Resource& endpoint : *list) {
-      if (std::ranges::find(addresses_of(endpoint), address) != addresses_of(endpoint).end()) return &endpoint;
+      const auto own = addresses_of(endpoint);
+      if (std::ranges::find(own, address) != own.end()) return &endpoint;
     }
   }
   return nullptr;
