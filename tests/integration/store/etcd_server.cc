@@ -70,16 +70,17 @@ void EtcdServer::start_elsewhere() {
 void EtcdServer::run() {
   CHECK(pid_ < 0);
   const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
-  std::vector<std::string> arguments = {"etcd",
-                                        "--data-dir=" + directory_.file("data"),
-                                        "--listen-client-urls=" + url(),
-                                        "--advertise-client-urls=" + url(),
-                                        "--listen-peer-urls=" + peer,
-                                        "--initial-advertise-peer-urls=" + peer,
-                                        "--initial-cluster=default=" + peer,
-                                        "--logger=zap",
-                                        "--log-outputs=" + directory_.file("log"),
-                                        "--log-level=error"};
+  std::vector<std::string> arguments = {
+      "etcd",
+      "--data-dir=" + directory_.file("data"),
+      "--listen-client-urls=" + (options_.listen_everywhere ? fmt::format("http://0.0.0.0:{}", client_port_) : url()),
+      "--advertise-client-urls=" + url(),
+      "--listen-peer-urls=" + peer,
+      "--initial-advertise-peer-urls=" + peer,
+      "--initial-cluster=default=" + peer,
+      "--logger=zap",
+      "--log-outputs=" + directory_.file("log"),
+      "--log-level=error"};
   if (!options_.ca_file.empty()) {
     arguments.insert(arguments.end(), {"--trusted-ca-file=" + options_.ca_file, "--cert-file=" + options_.cert_file,
                                        "--key-file=" + options_.key_file, "--client-cert-auth"});
@@ -122,7 +123,8 @@ std::string EtcdServer::ctl(std::vector<std::string> arguments) const {
   }
   command.insert(command.end(), arguments.begin(), arguments.end());
   auto outcome = os::run({.arguments = command, .extra_environment = {"ETCDCTL_API=3"}});
-  if (!outcome || !outcome->ok()) fmt::print(stderr, "etcdctl: {}\n", outcome ? outcome->describe() : outcome.error().text());
+  if (!outcome || !outcome->ok())
+    fmt::print(stderr, "etcdctl: {}\n", outcome ? outcome->describe() : outcome.error().text());
   CHECK(outcome && outcome->ok());
   return outcome->output;
 }

@@ -1,4 +1,5 @@
-// etcd_server.h: a private etcd process on free loopback ports, with its data in a temporary directory. Dies with the test.
+// etcd_server.h: a private etcd process on free loopback ports, with its data in a temporary directory. Dies with the
+// test.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +14,8 @@ namespace store_test {
 
 struct EtcdOptions {
   // PEM files; all set: https with client certificates required.
-  std::string ca_file, cert_file, key_file;
+  std::string ca_file = {}, cert_file = {}, key_file = {};
+  bool listen_everywhere = false;  // not only on 127.0.0.1
 };
 
 class EtcdServer {
@@ -27,10 +29,10 @@ class EtcdServer {
   void start();
   // The same data on another client port, until kill().
   void start_elsewhere();
-  void kill();        // SIGKILL, and waits for its end
-  void pause();       // SIGSTOP: connections stay open, nobody answers
+  void kill();   // SIGKILL, and waits for its end
+  void pause();  // SIGSTOP: connections stay open, nobody answers
   void unpause();
-  void wipe();        // removes the data; REQUIRES that it does not run
+  void wipe();  // removes the data; REQUIRES that it does not run
   std::string url() const;
   // Runs etcdctl with --endpoints; returns its output. Aborts the test when it fails.
   std::string ctl(std::vector<std::string> arguments) const;
