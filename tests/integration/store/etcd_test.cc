@@ -60,8 +60,8 @@ TEST(Etcd, SubscriberHearsThatNobodyIsThereAndSyncsWhenSomebodyComes) {
   EXPECT_THAT(collector.seen().error, HasSubstr("connection refused"));
   server.start();
   const auto start = std::chrono::steady_clock::now();
-  ASSERT_TRUE(collector.wait(synced));
-  EXPECT_LT(seconds_since(start), 3.0);
+  ASSERT_TRUE(collector.wait(synced)) << collector.seen().error;
+  EXPECT_LT(seconds_since(start), 5.0);
   EXPECT_TRUE(collector.seen().connected);
 }
 
@@ -136,7 +136,7 @@ TEST(Etcd, TheFirstEndpointMayBeDeadAtStart) {
     EventCollector collector(*client.store, {"/t/"});
     ASSERT_TRUE(collector.wait(synced));
     EXPECT_TRUE(client.blocking->put("/t/a", "1"));
-    EXPECT_LT(seconds_since(start), 1.0);
+    EXPECT_LT(seconds_since(start), 2.0);
   }
 }
 
@@ -147,7 +147,7 @@ TEST(Etcd, ASilentFirstEndpointDelaysOnlyALittle) {
   const auto start = std::chrono::steady_clock::now();
   EventCollector collector(*client.store, {"/t/"});
   ASSERT_TRUE(collector.wait(synced));
-  EXPECT_LT(seconds_since(start), 1.0);
+  EXPECT_LT(seconds_since(start), 2.0);
 }
 
 TEST(Etcd, FailsOverToTheOtherEndpoint) {
