@@ -50,7 +50,7 @@ class RealDataplane final : public dataplane::Listener {
   explicit RealDataplane(base::Interner& interner) {
     auto programs = kernel::find_iptables(options.flavour == kernel::IptablesFlavour::kNft ? kernel::FlavourSetting::kNft
                                                                                          : kernel::FlavourSetting::kLegacy,
-                                          kernel::run_blocking());
+                                          kernel::system_programs());
     CHECK(programs);
     tool4_ = kernel::make_process_iptables(loop_, {programs->save4, programs->restore4, programs->flavour});
     tool6_ = kernel::make_process_iptables(loop_, {programs->save6, programs->restore6, programs->flavour});

@@ -1,0 +1,322 @@
+#include "agent/intake.h"
+
+#include <algorithm>
+#include <array>
+
+#include "agent/local_config.h"
+
+namespace agent {
+namespace {
+
+// Calico's names for the kinds of input, in the order of model::Update.
+constexpr std::array kUpdateTypes = {"WorkloadEndpointKey", "HostEndpointKey", "NetworkSetKey", "PolicyKey",   "TierKey",
+                                     "ProfileKey",          "IPPoolKey",       "NodeKey",       "IPAMBlockKey", "ResourceKey"};
+static_assert(kUpdateTypes.size() == std::variant_size_v<model::Update>);
+
+// How far the datastore has been read; the values of felix_resync_state.
+enum class ResyncState { kWaiting = 1, kInProgress = 2, kInSync = 3 };
+
+double seconds(base::Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+
+std::string bgp_key(const model::NodeChange& change) { return "node/" + std::string(change.key.name.view()); }
+std::string bgp_key(const model::IpPoolChange& change) { return "pool/" + change.key.name; }
+std::string bgp_key(const model::DocumentChange& change) {
+  return std::to_string(static_cast<int>(change.key.kind)) + "/" + change.key.name;
+}
+
+// Local things only, so plain sets of keys are cheap.
+struct LocalObjects {
+  std::set<model::WorkloadEndpointKey> workloads;
+  std::set<model::HostEndpointKey> hosts;
+  std::set<model::PolicyKey> policies;
+  std::set<calc::SetId> sets;
+
+  void apply(const calc::Changes& changes) {
+    for (const auto& [key, value] : changes.workloads) workloads.insert(key);
+    for (const auto& key : changes.workloads_removed) workloads.erase(key);
+    for (const auto& [key, value] : changes.host_endpoints) hosts.insert(key);
+    for (const auto& key : changes.host_endpoints_removed) hosts.erase(key);
+    for (const auto& [key, value] : changes.policies) policies.insert(key);
+    for (const auto& key : changes.policies_removed) policies.erase(key);
+    for (const auto& [key, value] : changes.sets_created) sets.insert(key);
+    for (const auto& key : changes.sets_removed) sets.erase(key);
+  }
+};
+
+}  // namespace
+
+void fold(BgpUpdates& pending, BgpUpdates&& later) {
+  if (later.resync) {
+    pending = std::move(later);
+    return;
+  }
+  for (auto& [key, update] : later.updates) pending.updates.insert_or_assign(key, std::move(update));
+  pending.in_sync |= later.in_sync;
+}
+
+struct Intake::Metrics {
+  explicit Metrics(base::MetricRegistry& r)
+      : resync_state(r.gauge("felix_resync_state", "1 waiting for the datastore, 2 reading it, 3 in sync.")),
+        resyncs(r.counter("felix_resyncs_started", "Times the datastore was read from the start.")),
+        outputs(r.counter("felix_calc_graph_output_events", "Results handed to the data plane.")),
+        update_time(r.summary("felix_calc_graph_update_time_seconds", "Time to decode and calculate one batch of changes.")),
+        local_endpoints(r.gauge("felix_active_local_endpoints", "Endpoints of this host.")),
+        local_policies(r.gauge("felix_active_local_policies", "Policies that apply to endpoints of this host.")),
+        local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
+        bad_objects(r.gauge("percale_bad_objects", "Objects in the datastore that cannot be used as they are.")),
+        connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
+        decode(r.summary("percale_path_seconds", "Time of one step on the way from datastore to kernel.", {{"step", "decode"}})),
+        calculate(r.summary("percale_path_seconds", "Time of one step on the way from datastore to kernel.", {{"step", "calculate"}})) {
+    for (const char* type : kUpdateTypes) {
+      updates.push_back(r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
+    }
+  }
+
+  void count(const calc::Output& output) {
+    outputs.add();
+    if (const auto* snapshot = std::get_if<calc::Snapshot>(&output)) {
+      local = {};
+      local.apply(snapshot->all);
+    } else {
+      local.apply(std::get<calc::Delta>(output).changes);
+    }
+    local_endpoints.set(static_cast<double>(local.workloads.size() + local.hosts.size()));
+    local_policies.set(static_cast<double>(local.policies.size()));
+    local_sets.set(static_cast<double>(local.sets.size()));
+  }
+  void state(ResyncState now) { resync_state.set(static_cast<double>(now)); }
+
+  base::Gauge resync_state;
+  base::Counter resyncs;
+  base::Counter outputs;
+  base::Summary update_time;
+  base::Gauge local_endpoints;
+  base::Gauge local_policies;
+  base::Gauge local_sets;
+  base::Gauge bad_objects;
+  base::Gauge connected;
+  base::Summary decode;
+  base::Summary calculate;
+  std::vector<base::Counter> updates;
+  LocalObjects local;
+};
+
+Intake::Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, base::Interner& names,
+               config::ConfigTracker tracker, Options options, Sinks sinks)
+    : loop_(loop),
+      log_(log),
+      health_(health),
+      tracker_(std::move(tracker)),
+      options_(std::move(options)),
+      sinks_(std::move(sinks)),
+      decoder_({tracker_.hostname(), options_.running.resolved.text(config::Parameter::kWorkloadSourceSpoofing) == "Any"}, names),
+      calculator_(tracker_.hostname()),
+      metrics_(std::make_unique<Metrics>(metrics)) {
+  metrics_->state(ResyncState::kWaiting);
+  health_.add(std::string(kCalculationReporter), {}, kTimeout);
+}
+
+Intake::~Intake() { loop_.cancel(health_timer_); }
+
+void Intake::start(store::Store& store) {
+  report_health();
+  subscription_ = store.subscribe(model::agent_prefixes(), loop_, [this](store::StoreEvent event) { handle(std::move(event)); });
+}
+
+void Intake::report_health() {
+  health_.report(std::string(kCalculationReporter), true, synced_once_, synced_once_ ? "" : "reading the datastore");
+  loop_.cancel(health_timer_);
+  health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
+}
+
+void Intake::handle(store::StoreEvent event) {
+  std::visit([this](auto&& e) { on(std::move(e)); }, std::move(event));
+}
+
+void Intake::on(store::SnapshotStart) {
+  metrics_->resyncs.add();
+  metrics_->state(ResyncState::kInProgress);
+  // Also when the first snapshot is cut short and begins again.
+  if (synced_once_ || in_snapshot_) {
+    calculator_.resync_begin();
+    resyncing_ = true;
+    log_.info("calc.resync", "Reading the datastore again from the start; rules stay as they are meanwhile");
+  }
+  in_snapshot_ = true;
+  tracker_.clear();
+  pools_.clear();
+  bad_objects_.clear();
+  bgp_ = {};
+  bgp_.resync = true;
+}
+
+void Intake::on(store::SnapshotPage event) {
+  const base::Instant start = loop_.now();
+  for (const store::KeyValue& item : event.items) decode(item, false);
+  metrics_->update_time.observe(seconds(loop_.now() - start));
+}
+
+void Intake::on(store::SnapshotDone event) {
+  in_snapshot_ = false;
+  const bool first = !synced_once_;
+  synced_once_ = true;
+  if (std::exchange(resyncing_, false)) calculator_.resync_end();
+  calculator_.in_sync();
+  metrics_->state(ResyncState::kInSync);
+  pools_changed_ = true;
+  flush();
+  send_bgp(true);
+  check_configuration();
+  report_health();
+  if (first) log_.info("calc.in_sync", "The datastore has been read", {{"revision", event.revision}});
+}
+
+void Intake::on(store::Delta event) {
+  const base::Instant start = loop_.now();
+  for (const store::Change& change : event.changes) decode(change.item, change.removed);
+  const base::Instant decoded = loop_.now();
+  flush();
+  const base::Instant calculated = loop_.now();
+  send_bgp(false);
+  check_configuration();
+  metrics_->decode.observe(seconds(decoded - start));
+  metrics_->calculate.observe(seconds(calculated - decoded));
+  metrics_->update_time.observe(seconds(calculated - start));
+}
+
+void Intake::on(store::ConnectionState event) {
+  metrics_->connected.set(event.connected ? 1 : 0);
+  if (event.connected) {
+    log_.info("store.connected", "Connected to the datastore", {{"peer", event.peer}});
+  } else {
+    log_.warning("store.disconnected", "Lost the datastore; rules and routes stay as they are until it is back",
+                 {{"error", event.error ? event.error->text() : std::string()}});
+  }
+}
+
+void Intake::on(store::Diagnostic event) {
+  if (event.text.empty()) {
+    bad_objects_.erase(event.source);
+    log_.info("data.repaired", event.source + " can be used now");
+  } else {
+    bad_objects_.insert(event.source);
+    log_.warning("data.bad_file", event.text, {{"source", event.source}, {"line", event.line}});
+  }
+  metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
+}
+
+void Intake::decode(const store::KeyValue& item, bool removed) {
+  decoded_.updates.clear();
+  decoded_.diagnostics.clear();
+  if (removed) {
+    decoder_.erase(item.key, decoded_);
+  } else {
+    decoder_.put(item.key, item.value, decoded_);
+  }
+  note_problems(item.key, decoded_.diagnostics);
+  for (model::Update& update : decoded_.updates) take(std::move(update));
+}
+
+void Intake::note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems) {
+  if (problems.empty()) {
+    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + " can be used now");
+  } else {
+    bad_objects_.insert(object);
+    for (const model::Diagnostic& problem : problems) {
+      log_.warning("data.bad_object", problem.text, {{"object", problem.object}, {"field", problem.field}});
+    }
+  }
+  metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
+}
+
+void Intake::take(model::Update update) {
+  metrics_->updates[update.index()].add();
+  if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
+    take_document(*document);
+    bgp_.updates.insert_or_assign(bgp_key(*document), update);
+    return;
+  }
+  if (const auto* node = std::get_if<model::NodeChange>(&update)) bgp_.updates.insert_or_assign(bgp_key(*node), update);
+  if (const auto* pool = std::get_if<model::IpPoolChange>(&update)) {
+    bgp_.updates.insert_or_assign(bgp_key(*pool), update);
+    pools_changed_ = true;
+    if (pool->value) {
+      pools_[pool->key.name] = {pool->value->cidr.family(),
+                                {pool->value->ipip != model::EncapMode::kNever, pool->value->vxlan != model::EncapMode::kNever}};
+    } else {
+      pools_.erase(pool->key.name);
+    }
+  }
+  calculator_.update(std::move(update));
+}
+
+void Intake::take_document(const model::DocumentChange& change) {
+  const config::Document document = change.value.value_or(nullptr);
+  switch (change.key.kind) {
+    case model::DocumentKind::kFelixConfiguration: tracker_.felix_configuration(change.key.name, document); break;
+    case model::DocumentKind::kClusterInformation: tracker_.cluster_information(change.key.name, document); break;
+    case model::DocumentKind::kNode: tracker_.node(change.key.name, document); break;
+    case model::DocumentKind::kBgpConfiguration:
+    case model::DocumentKind::kBgpPeer:
+    case model::DocumentKind::kBgpFilter: break;
+  }
+}
+
+void Intake::flush() {
+  std::optional<calc::Output> output = calculator_.flush();
+  note_calculation_problems();
+  if (!output) return;
+  metrics_->count(*output);
+  sinks_.output(*std::move(output));
+}
+
+void Intake::note_calculation_problems() {
+  const std::vector<model::Diagnostic>& now = calculator_.problems();
+  if (now == calculation_problems_) return;
+  for (const model::Diagnostic& problem : now) {
+    if (std::find(calculation_problems_.begin(), calculation_problems_.end(), problem) == calculation_problems_.end()) {
+      log_.warning("data.bad_object", problem.text, {{"object", problem.object}, {"field", problem.field}});
+    }
+  }
+  calculation_problems_ = now;
+  metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
+}
+
+void Intake::send_bgp(bool in_sync) {
+  bgp_.in_sync = in_sync;
+  if (bgp_.updates.empty() && !in_sync) return;
+  sinks_.bgp(std::exchange(bgp_, {}));
+}
+
+void Intake::check_configuration() {
+  if (in_snapshot_ || (!tracker_.dirty() && !pools_changed_)) return;
+  pools_changed_ = false;
+  config::Configuration now = tracker_.evaluate();
+  if (has_errors(now.diagnostics)) {
+    log_diagnostics(log_, now.diagnostics);
+    return sinks_.leave(ShutdownCause::kFatal, "config update failed");
+  }
+  if (!now.datastore_ready) return sinks_.leave(ShutdownCause::kDatastoreUnready, "ClusterInformation says not ready");
+  const config::ChangeEffect effect = config::compare(options_.running.resolved, now.resolved);
+  if (!effect.changed.empty()) log_diagnostics(log_, now.diagnostics);
+  for (const config::Parameter parameter : effect.changed) {
+    log_.info("config.changed", std::string(info(parameter).name) + " has changed",
+              {{"before", options_.running.resolved.printed(parameter)}, {"now", now.resolved.printed(parameter)}});
+  }
+  if (!effect.restart.empty()) {
+    return sinks_.leave(ShutdownCause::kConfigChanged, std::string(info(effect.restart.front()).name) + " has changed");
+  }
+  std::vector<config::PoolModes> modes;
+  for (const auto& [name, pool] : pools_) {
+    modes.push_back({pool.first, pool.second.first ? "Always" : "Never", pool.second.second ? "Always" : "Never"});
+  }
+  if (config::encapsulation(now.resolved, modes) != options_.encapsulation) {
+    return sinks_.leave(ShutdownCause::kEncapsulationChanged, "the IP pools ask for another set of tunnels");
+  }
+  const bool timeouts = now.resolved.durations(config::Parameter::kHealthTimeoutOverrides) !=
+                        options_.running.resolved.durations(config::Parameter::kHealthTimeoutOverrides);
+  if (timeouts) sinks_.timeouts(now.resolved.durations(config::Parameter::kHealthTimeoutOverrides));
+  options_.running = std::move(now);
+}
+
+}  // namespace agent

@@ -1,0 +1,114 @@
+// intake.h: the calculation thread: datastore events in, calculated output and consumers' updates out.
+//
+//   store events ─► Decoder ─┬─► Calculator ─► Sinks::output          (kernel thread)
+//                            ├─► BgpUpdates  ─► Sinks::bgp            (edge thread)
+//                            └─► ConfigTracker ─► leave, or Sinks::timeouts (what may change while running)
+//
+// Decoding and calculating share one thread: the store receives on its own, so a page is fetched while the one before it is
+// decoded, and the next is only asked for when this one is done; nothing piles up between the two.
+// Everything on the loop's thread, which is the reader of the subscription. Bad objects are diagnostics: logged when they
+// appear and when they are repaired, and counted.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "agent/health.h"
+#include "agent/shutdown.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "base/symbol.h"
+#include "calc/calculator.h"
+#include "config/derived.h"
+#include "config/tracker.h"
+#include "model/decoder.h"
+#include "store/store.h"
+
+namespace agent {
+
+constexpr std::string_view kCalculationReporter = "CalculationGraph";
+
+// What the BGP part needs to hear: the last update of each object, for a mailbox that merges.
+struct BgpUpdates {
+  bool resync = false;  // forget everything first
+  std::map<std::string, model::Update> updates;
+  bool in_sync = false;
+};
+void fold(BgpUpdates& pending, BgpUpdates&& later);
+
+class Intake {
+ public:
+  // The calculation reports to health at this rate; it may be silent for kTimeout.
+  static constexpr base::Duration kReportInterval = std::chrono::seconds(10);
+  static constexpr base::Duration kTimeout = std::chrono::seconds(30);
+
+  struct Options {
+    config::Configuration running;         // what the agent was started with
+    config::Encapsulation encapsulation;   // likewise
+  };
+  struct Sinks {
+    std::function<void(calc::Output)> output;
+    std::function<void(BgpUpdates)> bgp;
+    std::function<void(config::DurationMap)> timeouts;  // HealthTimeoutOverrides have changed
+    std::function<void(ShutdownCause, std::string)> leave;
+  };
+
+  // `names` outlives everything that symbols travel to. `tracker` knows the local sources only.
+  Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, base::Interner& names,
+         config::ConfigTracker tracker, Options options, Sinks sinks);
+  ~Intake();
+  Intake(const Intake&) = delete;
+  Intake& operator=(const Intake&) = delete;
+
+  // Subscribes to everything an agent needs. The subscription ends with this object.
+  void start(store::Store& store);
+  // One event, as the subscription delivers it; for tests.
+  void handle(store::StoreEvent event);
+
+ private:
+  struct Metrics;
+
+  void on(store::SnapshotStart event);
+  void on(store::SnapshotPage event);
+  void on(store::SnapshotDone event);
+  void on(store::Delta event);
+  void on(store::ConnectionState event);
+  void on(store::Diagnostic event);
+
+  void decode(const store::KeyValue& item, bool removed);
+  void take(model::Update update);
+  void take_document(const model::DocumentChange& change);
+  void flush();
+  void send_bgp(bool in_sync);
+  void check_configuration();
+  void note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems);
+  void note_calculation_problems();
+  void report_health();
+
+  base::Loop& loop_;
+  base::Log& log_;
+  HealthAggregator& health_;
+  config::ConfigTracker tracker_;
+  Options options_;
+  Sinks sinks_;
+  model::Decoder decoder_;
+  model::Decoder::Output decoded_;  // reused
+  calc::Calculator calculator_;
+  BgpUpdates bgp_;
+  std::map<std::string, std::pair<base::Family, std::pair<bool, bool>>> pools_;  // name -> family, IP-in-IP, VXLAN
+  bool pools_changed_ = false;
+  bool synced_once_ = false;
+  bool in_snapshot_ = false;
+  bool resyncing_ = false;  // the calculation was told that everything comes again
+  std::set<std::string> bad_objects_;                       // keys whose value was set aside
+  std::vector<model::Diagnostic> calculation_problems_;     // as last logged
+  std::unique_ptr<Metrics> metrics_;
+  base::TimerId health_timer_{};
+  std::unique_ptr<store::Subscription> subscription_;
+};
+
+}  // namespace agent

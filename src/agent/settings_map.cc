@@ -1,0 +1,132 @@
+#include "agent/settings_map.h"
+
+#include <charconv>
+
+namespace agent {
+namespace {
+
+using P = config::Parameter;
+
+render::AllowAction allow_action(std::string_view text) {
+  return text == "RETURN" ? render::AllowAction::kReturn : render::AllowAction::kAccept;
+}
+
+render::ToHostAction to_host_action(std::string_view text) {
+  if (text == "RETURN") return render::ToHostAction::kReturn;
+  if (text == "ACCEPT") return render::ToHostAction::kAccept;
+  return render::ToHostAction::kDrop;
+}
+
+render::LoopPrevention loop_prevention(std::string_view text) {
+  if (text == "Reject") return render::LoopPrevention::kReject;
+  if (text == "Disabled") return render::LoopPrevention::kDisabled;
+  return render::LoopPrevention::kDrop;
+}
+
+std::vector<render::FailsafePort> failsafe(const std::vector<config::ProtocolPort>& ports) {
+  std::vector<render::FailsafePort> out;
+  for (const config::ProtocolPort& port : ports) out.push_back({port.protocol == 17 ? "udp" : "tcp", port.port, port.network});
+  return out;
+}
+
+std::string variable(const config::Environment& environment, std::string_view name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+// IP=10.0.0.1/24 or 10.0.0.1; "autodetect" and "none" say nothing here.
+std::optional<base::Prefix> address_variable(const config::Environment& environment, std::string_view name) {
+  const std::string text = variable(environment, name);
+  if (auto prefix = base::parse_interface_cidr(text)) return *prefix;
+  if (auto address = base::parse_address(text)) return base::Prefix::host(*address);
+  return std::nullopt;
+}
+
+}  // namespace
+
+store::ConnectionSettings connection_settings(const config::DatastoreSettings& datastore) {
+  store::ConnectionSettings out;
+  out.type = datastore.uses_etcd() ? store::StoreType::kEtcd : store::StoreType::kDirectory;
+  out.directory = datastore.directory;
+  out.endpoints = datastore.endpoints;
+  out.discovery_srv = datastore.discovery_domain;
+  out.username = datastore.username;
+  out.password = datastore.password;
+  out.ca_file = datastore.ca_file;
+  out.cert_file = datastore.certificate_file;
+  out.key_file = datastore.key_file;
+  return out;
+}
+
+os::LogSettings log_settings(const config::Resolved& resolved) {
+  os::LogSettings out;
+  out.screen = config::log_level(resolved.text(P::kLogSeverityScreen));
+  out.file = config::log_level(resolved.text(P::kLogSeverityFile));
+  out.file_path = resolved.text(P::kLogFilePath);
+  out.syslog = config::log_level(resolved.text(P::kLogSeveritySys));
+  out.debug_filter = resolved.text(P::kLogDebugFilenameRegex);
+  out.json = resolved.text(P::kLogFormat) == "JSON";
+  out.block_when_full = resolved.flag(P::kDebugDisableLogDropping);
+  return out;
+}
+
+render::Settings render_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
+                                 base::Symbol hostname, bool kernel_has_ipv6) {
+  const config::FilterSettings filter = config::filter_settings(resolved);
+  render::Settings out;
+  out.hostname = hostname;
+  out.mark_mask = filter.mark_mask;
+  out.interface_prefixes = resolved.texts(P::kInterfacePrefix);
+  out.ipv6 = resolved.flag(P::kIpv6Support) && kernel_has_ipv6;
+  out.insert_mode =
+      resolved.text(P::kChainInsertMode) == "append" ? render::InsertMode::kAppend : render::InsertMode::kInsert;
+  out.filter_allow = allow_action(filter.filter_allow_action);
+  out.mangle_allow = allow_action(filter.mangle_allow_action);
+  out.deny = filter.filter_deny_action == "REJECT" ? render::DenyAction::kReject : render::DenyAction::kDrop;
+  out.endpoint_to_host = to_host_action(resolved.text(P::kDefaultEndpointToHostAction));
+  out.conntrack_invalid_check = !resolved.flag(P::kDisableConntrackInvalidCheck);
+  out.workload_source_spoofing = resolved.text(P::kWorkloadSourceSpoofing) == "Any";
+  out.loop_prevention = loop_prevention(resolved.text(P::kServiceLoopPrevention));
+  out.openstack = config::openstack_mode(resolved);
+  out.metadata_address = config::metadata_address(resolved);
+  out.metadata_port = static_cast<std::uint16_t>(resolved.integer(P::kMetadataPort));
+  out.failsafe_inbound = failsafe(resolved.ports(P::kFailsafeInboundHostPorts));
+  out.failsafe_outbound = failsafe(resolved.ports(P::kFailsafeOutboundHostPorts));
+  out.ipip = encapsulation.ipip;
+  out.vxlan_v4 = encapsulation.vxlan_v4;
+  out.vxlan_v6 = encapsulation.vxlan_v6;
+  out.vxlan_port = static_cast<std::uint16_t>(resolved.integer(P::kVXLANPort));
+  out.ipip_tunnel = resolved.address(P::kIpInIpTunnelAddr);
+  out.vxlan_tunnel_v4 = resolved.address(P::kIPv4VXLANTunnelAddr);
+  out.vxlan_tunnel_v6 = resolved.address(P::kIPv6VXLANTunnelAddr);
+  out.allow_vxlan_from_workloads = resolved.flag(P::kAllowVXLANPacketsFromWorkloads);
+  out.allow_ipip_from_workloads = resolved.flag(P::kAllowIPIPPacketsFromWorkloads);
+  out.external_nodes = resolved.prefixes(P::kExternalNodesCIDRList);
+  out.floating_ips = resolved.text(P::kFloatingIPs) == "Enabled";
+  out.nat_outgoing_address = resolved.address(P::kNATOutgoingAddress);
+  if (const auto& ranges = resolved.port_ranges(P::kNATPortRange); !ranges.empty()) {
+    out.nat_port_range = calc::PortRange{ranges.front().first, ranges.front().last};
+  }
+  out.nat_exclude_hosts = resolved.text(P::kNATOutgoingExclusions) == "IPPoolsAndHostIPs";
+  out.nat_outgoing_interface = resolved.text(P::kIptablesNATOutgoingInterfaceFilter);
+  out.log_prefix = resolved.text(P::kLogPrefix);
+  out.log_rate_limit = resolved.text(P::kLogActionRateLimit);
+  out.log_rate_burst = static_cast<int>(resolved.integer(P::kLogActionRateLimitBurst));
+  return out;
+}
+
+bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment) {
+  bgp::Settings out;
+  out.node_name = resolved.text(P::kFelixHostname);
+  out.router_id = variable(environment, "CALICO_ROUTER_ID");
+  out.address_v4 = address_variable(environment, "IP");
+  out.address_v6 = address_variable(environment, "IP6");
+  const std::string as_number = variable(environment, "AS");
+  bgp::AsNumber number = 0;
+  const auto [end, error] = std::from_chars(as_number.data(), as_number.data() + as_number.size(), number);
+  if (error == std::errc() && end == as_number.data() + as_number.size() && number > 0) out.as_number = number;
+  out.workload_prefixes = resolved.texts(P::kInterfacePrefix);
+  return out;
+}
+
+}  // namespace agent

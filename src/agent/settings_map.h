@@ -1,0 +1,24 @@
+// settings_map.h: configuration parameters as the settings of the parts. Pure; the only place that knows both sides.
+#pragma once
+
+#include "base/symbol.h"
+#include "bgp/inputs.h"
+#include "config/datastore.h"
+#include "config/derived.h"
+#include "config/environment.h"
+#include "os/log.h"
+#include "render/settings.h"
+#include "store/open_store.h"
+
+namespace agent {
+
+store::ConnectionSettings connection_settings(const config::DatastoreSettings& datastore);
+os::LogSettings log_settings(const config::Resolved& resolved);
+// `kernel_has_ipv6`: Ipv6Support has no effect without it. The features stay at their defaults: they are found out, not configured.
+render::Settings render_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
+                                 base::Symbol hostname, bool kernel_has_ipv6);
+// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container: CALICO_ROUTER_ID,
+// IP and IP6, AS (spec bgp §2).
+bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
+
+}  // namespace agent
