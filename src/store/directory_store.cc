@@ -41,8 +41,7 @@ bool is_key_file(std::string_view path) {
   return path.starts_with(kKeys) && path.substr(kKeys.size() + 1).find('.') == path.npos;
 }
 
-// --- Files of other keys: one header line, then key and value as they are
-// ------------------------------------------------------
+// --- Files of other keys: one header line, then key and value as they are ---
 
 struct KeyFile {
   std::string key;
@@ -79,8 +78,7 @@ base::Result<KeyFile> parse_key_file(std::string_view text) {
   return file;
 }
 
-// --- The store
-// ----------------------------------------------------------------------------------------------------------------
+// --- The store ---
 
 class DirectoryCore final : public LocalCore {
  public:

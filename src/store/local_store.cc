@@ -23,8 +23,7 @@ struct LocalCore::Session {
 
 base::Result<Revision> LocalCore::persist(const std::vector<Edit>&) { return table_.revision() + 1; }
 
-// --- Subscriptions
-// ------------------------------------------------------------------------------------------------------------
+// --- Subscriptions ---
 
 void LocalCore::add_session(const std::shared_ptr<Session>& session) {
   std::erase_if(sessions_, [](const auto& other) { return other->feed->closed(); });
@@ -111,8 +110,7 @@ void LocalCore::commit_edits(std::vector<Edit> edits, Revision at) {
   if (log_limit_) table_.keep_log(*log_limit_);
 }
 
-// --- Requests
-// -----------------------------------------------------------------------------------------------------------------
+// --- Requests ---
 
 base::Result<WriteReply> LocalCore::put(const PutRequest& request) {
   const KeyValue* current = table_.find(request.key);
@@ -192,8 +190,7 @@ base::Result<StoreStatus> LocalCore::status() {
   return status;
 }
 
-// --- The front
-// ----------------------------------------------------------------------------------------------------------------
+// --- The front ---
 
 namespace {
 

@@ -37,8 +37,7 @@ struct KeyValue {
   bool operator==(const KeyValue&) const = default;
 };
 
-// --- Subscriptions
-// ------------------------------------------------------------------------------------------------------------
+// --- Subscriptions ---
 //
 // What a subscriber receives, in this order:
 //   SnapshotStart{R} SnapshotPage* SnapshotDone{R} Delta{from = R} Delta …
@@ -100,8 +99,7 @@ class Subscription {
   virtual ~Subscription() = default;
 };
 
-// --- Requests
-// -----------------------------------------------------------------------------------------------------------------
+// --- Requests ---
 
 struct RequestOptions {
   base::Duration timeout = std::chrono::seconds(10);

@@ -24,8 +24,8 @@ class UnaryCall final : public Completion {
                     const std::string& token, Done done) {
     auto call = std::unique_ptr<UnaryCall>(new UnaryCall(thread, std::move(done)));
     if (!thread.attach(call->context_)) return;
-    call->context_.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                                             gpr_time_from_nanos(timeout.count(), GPR_TIMESPAN)));
+    call->context_.set_deadline(
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(timeout.count(), GPR_TIMESPAN)));
     if (!token.empty()) call->context_.AddMetadata("token", token);
     call->reader_ = (stub.*method)(&call->context_, request, &thread.queue());
     auto* raw = call.release();  // complete() takes it back

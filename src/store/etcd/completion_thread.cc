@@ -1,6 +1,5 @@
 #include "store/etcd/completion_thread.h"
 
-
 #include "base/check.h"
 
 namespace store {

@@ -104,8 +104,7 @@ void WatchSession::read_range(etcdserverpb::RangeRequest request, RangeOperation
       ->begin();
 }
 
-// --- Snapshot
-// -----------------------------------------------------------------------------------------------------------------
+// --- Snapshot ---
 
 void WatchSession::begin_snapshot() {
   close_stream();
@@ -190,8 +189,7 @@ void WatchSession::snapshot_done() {
   open_stream();
 }
 
-// --- Watches
-// ------------------------------------------------------------------------------------------------------------------
+// --- Watches ---
 
 void WatchSession::check_revision() {
   etcdserverpb::RangeRequest request;

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/strings.h"
 #include "os/process.h"
 
 namespace store_test {
@@ -47,13 +48,29 @@ int free_port() {
 }
 
 EtcdServer::EtcdServer(EtcdOptions options)
-    : options_(std::move(options)), home_port_(free_port()), client_port_(home_port_), peer_port_(free_port()) {
+    : options_(std::move(options)),
+      home_port_(free_port()),
+      client_port_(home_port_),
+      peer_port_(options_.peer_port != 0 ? options_.peer_port : free_port()) {
   start();
   // An etcd that is killed before it has elected itself for the first time never does so again.
-  if (options_.ca_file.empty()) ctl({"endpoint", "health"});
+  if (options_.ca_file.empty() && options_.initial_cluster.empty()) ctl({"endpoint", "health"});
 }
 
 EtcdServer::~EtcdServer() { kill(); }
+
+std::vector<std::unique_ptr<EtcdServer>> start_cluster() {
+  const std::vector<int> ports = {free_port(), free_port(), free_port()};
+  std::vector<std::string> peers;
+  for (std::size_t i = 0; i < ports.size(); ++i) peers.push_back(fmt::format("m{}=http://127.0.0.1:{}", i, ports[i]));
+  std::vector<std::unique_ptr<EtcdServer>> members;
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    members.push_back(std::make_unique<EtcdServer>(
+        EtcdOptions{.name = fmt::format("m{}", i), .peer_port = ports[i], .initial_cluster = base::join(peers, ",")}));
+  }
+  for (const auto& member : members) member->ctl({"endpoint", "health", "--command-timeout=20s"});
+  return members;
+}
 
 std::string EtcdServer::url() const {
   return fmt::format("{}://127.0.0.1:{}", options_.ca_file.empty() ? "http" : "https", client_port_);
@@ -79,7 +96,8 @@ void EtcdServer::run() {
       "--advertise-client-urls=" + url(),
       "--listen-peer-urls=" + peer,
       "--initial-advertise-peer-urls=" + peer,
-      "--initial-cluster=default=" + peer,
+      "--name=" + options_.name,
+      "--initial-cluster=" + (options_.initial_cluster.empty() ? options_.name + "=" + peer : options_.initial_cluster),
       "--logger=zap",
       "--log-outputs=" + directory_.file("log"),
       "--log-level=error"};

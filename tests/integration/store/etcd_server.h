@@ -16,6 +16,10 @@ struct EtcdOptions {
   // PEM files; all set: https with client certificates required.
   std::string ca_file = {}, cert_file = {}, key_file = {};
   bool listen_everywhere = false;  // not only on 127.0.0.1
+  // A member of a larger cluster; it cannot serve before most of the others have been started.
+  std::string name = "default";
+  int peer_port = 0;
+  std::string initial_cluster = {};
 };
 
 class EtcdServer {
@@ -47,6 +51,9 @@ class EtcdServer {
   int peer_port_;
   pid_t pid_ = -1;
 };
+
+// Three members on this machine, started and with a leader.
+std::vector<std::unique_ptr<EtcdServer>> start_cluster();
 
 // A loopback port nobody listens on.
 int free_port();

@@ -200,8 +200,40 @@ TEST(Etcd, LargeCommitIsNotSplit) {
   EXPECT_EQ(collector.seen().items.size(), 14U);
 }
 
-// --- Users
-// --------------------------------------------------------------------------------------------------------------------
+TEST(EtcdCluster, ResumesOnAnotherMemberWithoutASnapshot) {
+  const auto members = start_cluster();
+  Client client({members[0]->url(), members[1]->url(), members[2]->url()});
+  ASSERT_TRUE(client.blocking->put("/t/a", "1"));
+  EventCollector collector(*client.store, {"/t/"});
+  ASSERT_TRUE(collector.wait(synced));
+  members[0]->kill();  // where the client is
+  store::BlockingStore patient(*client.store, {.timeout = 20s, .wait_for_connection = true});
+  const auto put = patient.put("/t/b", "1");
+  ASSERT_TRUE(put) << put.error().text();
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.contains("/t/b"); }));
+  EXPECT_EQ(collector.seen().snapshots_started, 1);
+  EXPECT_EQ(collector.seen().violation, "");
+}
+
+TEST(EtcdCluster, AMemberWithoutItsClusterIsNoUse) {
+  const auto members = start_cluster();
+  Client client({members[0]->url()});
+  EventCollector collector(*client.store, {"/t/"});
+  ASSERT_TRUE(collector.wait(synced));
+  members[1]->kill();
+  members[2]->kill();
+  // It still answers on its connection; only the leader is gone.
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.error.find("leader") != s.error.npos; }, 20s))
+      << collector.seen().error;
+  members[1]->start();
+  store::BlockingStore patient(*client.store, {.timeout = 20s, .wait_for_connection = true});
+  const auto put = patient.put("/t/a", "1");
+  ASSERT_TRUE(put) << put.error().text();
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.contains("/t/a"); }));
+  EXPECT_EQ(collector.seen().snapshots_started, 1);
+}
+
+// --- Users ---
 
 void enable_users(const EtcdServer& server) {
   server.ctl({"user", "add", "root:secret"});
@@ -288,8 +320,7 @@ TEST(EtcdUsers, CredentialsForAServerWithoutUsersAreIgnored) {
   EXPECT_TRUE(put) << put.error().text();
 }
 
-// --- TLS
-// ----------------------------------------------------------------------------------------------------------------------
+// --- TLS ---
 
 struct Certificates {
   Certificates() {
