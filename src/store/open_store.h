@@ -1,6 +1,5 @@
 // open_store.h: how to reach a datastore (spec datamodel §2.7). Plain values: whoever reads files and environment
 // fills them in.
-// them in.
 #pragma once
 
 #include <memory>
