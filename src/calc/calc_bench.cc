@@ -1,6 +1,7 @@
-// The workloads of spec felix-agent §6.1 under their names there. The clock runs only while decoded updates are moved in, one at
-// a time as the store does, and during the flush; making them is not timed. Heap is what is alive afterwards, interned names and
-// selectors included: "heap_MB" with the output dropped, "with_output_MB" while its reader still holds it.
+// The workloads of spec felix-agent §6.1 under their names there. The clock runs only while decoded updates are moved
+// in, one at a time as the store does, and during the flush; making them is not timed. Heap is what is alive
+// afterwards, interned names and selectors included: "heap_MB" with the output dropped, "with_output_MB" while its
+// reader still holds it.
 #include <malloc.h>
 
 #include <chrono>
@@ -112,7 +113,8 @@ model::Rule allow_from(model::Selector selector) {
   return rule;
 }
 
-// --- tag policies -----------------------------------------------------------------------------------------------------------
+// --- tag policies
+// -----------------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kMarkers = 31;
 // 31 entries, two of them repeated.
@@ -144,8 +146,10 @@ void snapshot_tag_policies(benchmark::State& state) {
       policy.order = static_cast<double>(i);
       policy.selector = bench.selector("has(" + marker(i) + ")");
       policy.applies_to_egress = false;
-      for (std::uint64_t r = 1; r <= 5; ++r) policy.ingress.push_back(allow_from(bench.selector("has(" + marker(i + r) + ")")));
-      return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))}, policy};
+      for (std::uint64_t r = 1; r <= 5; ++r)
+        policy.ingress.push_back(allow_from(bench.selector("has(" + marker(i + r) + ")")));
+      return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))},
+                                 policy};
     });
     bench.feed(100, [&](std::uint64_t i) { return namespace_profile(bench, i); });
     bench.feed(kTotal - kLocal, [&](std::uint64_t i) { return tagged_workload(bench, i, false); });
@@ -154,9 +158,14 @@ void snapshot_tag_policies(benchmark::State& state) {
     bench.report(state);
   }
 }
-BENCHMARK(snapshot_tag_policies)->Name("Snapshot200Local250kTotal10000TagPols")->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(snapshot_tag_policies)
+    ->Name("Snapshot200Local250kTotal10000TagPols")
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
 
-// --- network set policies ---------------------------------------------------------------------------------------------------
+// --- network set policies
+// ---------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kSetSizes[] = {1, 1, 1, 1, 2, 3, 4, 5, 100, 1000};
 
@@ -179,7 +188,8 @@ void feed_network_sets(Bench& bench, std::uint64_t sets) {
     policy.selector = bench.selector("all()");
     policy.applies_to_egress = false;
     policy.ingress.push_back(allow_from(bench.selector("network-set-name == 'set-" + std::to_string(i) + "'")));
-    return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))}, policy};
+    return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))},
+                               policy};
   });
   bench.feed(100, [&](std::uint64_t i) { return namespace_profile(bench, i); });
   bench.feed(kTotal, [&](std::uint64_t i) { return tagged_workload(bench, i, i >= kTotal - kLocal); });
@@ -193,7 +203,18 @@ void snapshot_network_sets(benchmark::State& state) {
     bench.report(state);
   }
 }
-BENCHMARK(snapshot_network_sets)->Name("Snapshot200Local10kTotalNetsetPols")->Arg(1'000)->Arg(10'000)->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(snapshot_network_sets)
+    ->Name("Snapshot200Local10kTotal1000NetsetPols")
+    ->Arg(1'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
+BENCHMARK(snapshot_network_sets)
+    ->Name("Snapshot200Local10kTotal10000NetsetPols")
+    ->Arg(10'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
 
 void snapshot_then_delete_local(benchmark::State& state) {
   for (auto _ : state) {
@@ -208,9 +229,15 @@ void snapshot_then_delete_local(benchmark::State& state) {
     bench.report(state);
   }
 }
-BENCHMARK(snapshot_then_delete_local)->Name("SnapshotThenDeleteLocal10kTotalNetsetPols")->Arg(10'000)->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(snapshot_then_delete_local)
+    ->Name("SnapshotThenDeleteLocal200Local10kTotal10000NetsetPols")
+    ->Arg(10'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
 
-// --- isolated customers -----------------------------------------------------------------------------------------------------
+// --- isolated customers
+// -----------------------------------------------------------------------------------------------------
 
 model::Update customer_workload(Bench& bench, std::uint64_t i, bool local) {
   model::Labels labels;
@@ -218,7 +245,8 @@ model::Update customer_workload(Bench& bench, std::uint64_t i, bool local) {
   for (const char* unique : {"instance-id", "instance-name", "owner", "order-number"}) {
     labels.push_back(bench.label(unique, numbered(unique, i)));
   }
-  for (std::uint64_t n = 0; n < 4; ++n) labels.push_back(bench.label(numbered("binary-", n), (i >> n) % 2 ? "true" : "false"));
+  for (std::uint64_t n = 0; n < 4; ++n)
+    labels.push_back(bench.label(numbered("binary-", n), (i >> n) % 2 ? "true" : "false"));
   for (std::uint64_t n = 0; n < 4; ++n) labels.push_back(bench.label(numbered("few-", n), std::to_string(i % (5 + n))));
   labels.push_back(bench.label("constant", "yes"));
   labels.push_back(bench.label("some", std::to_string(i % 5000)));
@@ -235,7 +263,8 @@ model::Update customer_profile(Bench& bench, std::uint64_t i) {
 }
 
 model::Update customer_policy(Bench& bench, std::uint64_t i) {
-  const model::Selector same_namespace = bench.selector("projectcalico.org/namespace == 'customer-" + std::to_string(i) + "'");
+  const model::Selector same_namespace =
+      bench.selector("projectcalico.org/namespace == 'customer-" + std::to_string(i) + "'");
   model::Policy policy;
   policy.tier = bench.sym("default");
   policy.selector = same_namespace;
@@ -249,7 +278,8 @@ model::Update customer_policy(Bench& bench, std::uint64_t i) {
   dns.destination.ports = {{53, 53, {}}};
   policy.egress.push_back(dns);
   return model::PolicyChange{
-      {model::PolicyKind::kNetworkPolicy, bench.sym(numbered("customer-", i)), bench.sym("default.isolate")}, std::move(policy)};
+      {model::PolicyKind::kNetworkPolicy, bench.sym(numbered("customer-", i)), bench.sym("default.isolate")},
+      std::move(policy)};
 }
 
 void isolated_customers(benchmark::State& state) {
@@ -263,9 +293,27 @@ void isolated_customers(benchmark::State& state) {
     bench.report(state);
   }
 }
-BENCHMARK(isolated_customers)->Name("IsolatedCustomers")->Arg(1'000)->Arg(10'000)->Arg(100'000)->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(isolated_customers)
+    ->Name("IsolatedCustomers1k")
+    ->Arg(1'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
+BENCHMARK(isolated_customers)
+    ->Name("IsolatedCustomers10k")
+    ->Arg(10'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
+BENCHMARK(isolated_customers)
+    ->Name("IsolatedCustomers100k")
+    ->Arg(100'000)
+    ->UseManualTime()
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond);
 
-// --- single updates ---------------------------------------------------------------------------------------------------------
+// --- single updates
+// ---------------------------------------------------------------------------------------------------------
 
 struct IndexBench {
   base::Interner interner;
@@ -276,7 +324,8 @@ struct IndexBench {
 
   base::Symbol sym(std::string_view text) { return interner.intern(text); }
   SetRef add_set(std::uint64_t i) {
-    return index.acquire(selector_set({selectors.parse("alpha == 'beta' && has(ipset-" + std::to_string(i) + ")").value(), {}}));
+    return index.acquire(
+        selector_set({selectors.parse("alpha == 'beta' && has(ipset-" + std::to_string(i) + ")").value(), {}}));
   }
   model::Membership member(std::uint64_t i, std::uint64_t set) {
     model::Membership m;
@@ -311,7 +360,8 @@ void parent_update(benchmark::State& state) {
   IndexBench bench;
   const auto endpoints = static_cast<std::uint64_t>(state.range(0));
   for (std::uint64_t i = 0; i < 100; ++i) {
-    bench.index.acquire(selector_set({bench.selectors.parse("from-profile == '" + std::to_string(i) + "'").value(), {}}));
+    bench.index.acquire(
+        selector_set({bench.selectors.parse("from-profile == '" + std::to_string(i) + "'").value(), {}}));
   }
   for (std::uint64_t i = 0; i < endpoints; ++i) {
     bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.member(i, i % 10));
@@ -342,7 +392,13 @@ void selector_update(benchmark::State& state) {
     bench.collect();
   }
 }
-BENCHMARK(selector_update)->Name("SelectorUpdates")->Arg(100)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
+BENCHMARK(selector_update)
+    ->Name("SelectorUpdates")
+    ->Arg(100)
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Unit(benchmark::kMicrosecond);
 
 // One changed object through the whole calculation, update and flush, in a cloud of 10,000 endpoints in 1,000 groups.
 void whole_path(benchmark::State& state, bool policy) {
@@ -355,7 +411,8 @@ void whole_path(benchmark::State& state, bool policy) {
     p.selector = bench.selector("has(sg-" + std::to_string(g) + ")");
     p.ingress.push_back(allow_from(bench.selector("has(sg-" + std::to_string(g) + ")")));
     if (order < 0) p.ingress.push_back(allow_from(bench.selector("has(sg-" + std::to_string((g + 1) % kGroups) + ")")));
-    return model::PolicyChange{{model::PolicyKind::kNetworkPolicy, bench.sym("openstack"), bench.sym(numbered("sg-", g))}, p};
+    return model::PolicyChange{
+        {model::PolicyKind::kNetworkPolicy, bench.sym("openstack"), bench.sym(numbered("sg-", g))}, p};
   };
   const auto member = [&](std::uint64_t i, std::uint64_t g) {
     return workload(bench, i, i < 100, {bench.label(numbered("sg-", g % kGroups), "true")}, bench.sym("none"));
@@ -367,7 +424,8 @@ void whole_path(benchmark::State& state, bool policy) {
   for (auto _ : state) {
     state.PauseTiming();
     const std::uint64_t round = i / 100;
-    model::Update update = policy ? group_policy(i % 100, round % 2 ? 1000 : -1) : member(5000 + i % 100, i % 100 + round % 2);
+    model::Update update =
+        policy ? group_policy(i % 100, round % 2 ? 1000 : -1) : member(5000 + i % 100, i % 100 + round % 2);
     ++i;
     state.ResumeTiming();
     bench.feed(1, [&](std::uint64_t) { return std::move(update); });

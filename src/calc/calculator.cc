@@ -1,12 +1,12 @@
 // The stages, in the order in which a change runs through them:
 //
 //   profile labels ──► policy table (policies × local endpoints) ──► active policies ─┐
-//        │                     ▲                                                      ├─► rule scanner ─► set references
-//        │             local endpoints ──► profile table ──► active profiles ─────────┘         │
+//        │                     ▲                                                      ├─► rule scanner ─► set
+//        references │             local endpoints ──► profile table ──► active profiles ─────────┘         │
 //        └───────────► set index (all endpoints and network sets × IP sets) ◄───────────────────┘
 //
-// update() only keeps tables and indexes right and remembers what is dirty; flush() scans the rules of dirty policies, fills new
-// sets and compares with what was said before. A burst of changes to one object therefore costs one output.
+// update() only keeps tables and indexes right and remembers what is dirty; flush() scans the rules of dirty policies,
+// fills new sets and compares with what was said before. A burst of changes to one object therefore costs one output.
 #include "calc/calculator.h"
 
 #include <algorithm>
@@ -59,7 +59,7 @@ struct Calculator::Stages {
     change.value ? sets.put(change.key, *change.value) : sets.erase(change.key);
   }
   void take(model::PolicyChange& change) {
-    change.value ? policies.put(change.key, std::move(*change.value)) : policies.erase(change.key);
+    change.value ? policies.put(change.key, *change.value) : policies.erase(change.key);
   }
   void take(model::TierChange& change) {
     change.value ? policies.put_tier(change.key.name, *change.value) : policies.erase_tier(change.key.name);
@@ -71,7 +71,7 @@ struct Calculator::Stages {
       return;
     }
     set_profile_labels(change.key.name, change.value->labels_to_apply);
-    profiles.put(change.key.name, StoredRules(std::move(change.value->ingress), std::move(change.value->egress)));
+    profiles.put(change.key.name, StoredRules(change.value->ingress, change.value->egress));
   }
   void take(model::IpPoolChange& change) {
     change.value ? network.put(change.key, *change.value) : network.erase(change.key);
@@ -130,10 +130,11 @@ struct Calculator::Stages {
   void find_problems() {
     problems = locals.problems();
     for (const Symbol name : profiles.missing()) {
-      problems.push_back({.object = "Profile(" + std::string(name.view()) + ")",
-                          .field = "",
-                          .text = "endpoints of this host name this profile, but it does not exist or is not valid; all their "
-                                  "traffic that no policy decides is dropped. Create the profile or take it off the endpoints"});
+      problems.push_back(
+          {.object = "Profile(" + std::string(name.view()) + ")",
+           .field = "",
+           .text = "endpoints of this host name this profile, but it does not exist or is not valid; all their "
+                   "traffic that no policy decides is dropped. Create the profile or take it off the endpoints"});
     }
     std::ranges::sort(problems, {}, [](const model::Diagnostic& p) { return std::tie(p.object, p.field, p.text); });
   }

@@ -1,5 +1,5 @@
-// calculator.h: the calculation: datastore updates in, what this host needs out. Pure, incremental and deterministic: equal
-// updates in equal order give equal output.
+// calculator.h: the calculation: datastore updates in, what this host needs out. Pure, incremental and deterministic:
+// equal updates in equal order give equal output.
 //
 //   Calculator calculator("compute-1");
 //   calculator.update(...);                 // any number, in any order of kinds
@@ -8,8 +8,8 @@
 //
 // Before in_sync() nothing comes out, however often flush() is called: half a snapshot must never reach the kernel.
 //
-// A datastore that starts over with a new snapshot is told by resync_begin(), the snapshot's updates, resync_end(): whatever was
-// not put in between is then erased. Objects that are still the same cause no output at all.
+// A datastore that starts over with a new snapshot is told by resync_begin(), the snapshot's updates, resync_end():
+// whatever was not put in between is then erased. Objects that are still the same cause no output at all.
 //
 // The kinds that other consumers need (documents, IPAM blocks) may be passed in and are ignored. Not thread-safe.
 #pragma once
@@ -26,8 +26,8 @@ namespace calc {
 
 class Calculator {
  public:
-  // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface side are
-  // never local.
+  // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface
+  // side are never local.
   explicit Calculator(std::string hostname);
   ~Calculator();
   Calculator(const Calculator&) = delete;

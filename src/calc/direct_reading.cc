@@ -28,7 +28,8 @@ bool some_owner(const World& world, const base::IpAddress& address, Wanted wante
   }
   for (const auto& [key, set] : world.network_sets) {
     const bool inside = std::ranges::any_of(set.nets, [&](const base::Prefix& net) { return net.contains(address); });
-    if (inside && wanted(effective_labels(world, set.labels, set.profiles), std::vector<model::EndpointPort>())) return true;
+    if (inside && wanted(effective_labels(world, set.labels, set.profiles), std::vector<model::EndpointPort>()))
+      return true;
   }
   return false;
 }
@@ -60,7 +61,8 @@ class SideReader {
   bool selectors_match() const {
     if (entity_.selector) return some_owner(world_, address_, [&](const Labels& l, const auto&) { return wanted(l); });
     if (!entity_.not_selector) return true;
-    return !some_owner(world_, address_, [&](const Labels& l, const auto&) { return entity_.not_selector->matches(l); });
+    return !some_owner(world_, address_,
+                       [&](const Labels& l, const auto&) { return entity_.not_selector->matches(l); });
   }
 
   bool is_port(const model::Port& port) const {
@@ -80,7 +82,8 @@ class SideReader {
   }
   bool ports_match() const {
     const auto hit = [&](const model::Port& port) { return is_port(port); };
-    return (entity_.ports.empty() || std::ranges::any_of(entity_.ports, hit)) && std::ranges::none_of(entity_.not_ports, hit);
+    return (entity_.ports.empty() || std::ranges::any_of(entity_.ports, hit)) &&
+           std::ranges::none_of(entity_.not_ports, hit);
   }
 
   const World& world_;
@@ -229,18 +232,19 @@ Verdict read_profiles(const World& world, const std::vector<Symbol>& names, Dire
   return decision(Verdict::Action::kDeny, Verdict::Reason::kNoProfile);
 }
 
-Verdict read(const World& world, const model::Membership& member, PolicyList list, Direction direction, const Packet& packet) {
+Verdict read(const World& world, const model::Membership& member, PolicyList list, Direction direction,
+             const Packet& packet) {
   const auto applying = applying_policies(world, list, effective_labels(world, member.labels, member.profiles));
   if (const auto verdict = read_policies(world, applying, list, direction, packet)) return *verdict;
   if (list == PolicyList::kNormal) return read_profiles(world, member.profiles, direction, packet);
-  const bool any = std::ranges::any_of(applying, [&](const Applying& a) {
-    return a.policy->applies_to_ingress || a.policy->applies_to_egress;
-  });
+  const bool any = std::ranges::any_of(
+      applying, [&](const Applying& a) { return a.policy->applies_to_ingress || a.policy->applies_to_egress; });
   if (list == PolicyList::kForward && !any) return decision(Verdict::Action::kAllow, Verdict::Reason::kForwardDefault);
   return decision(Verdict::Action::kUndecided, Verdict::Reason::kEndOfList);
 }
 
-// --- text -------------------------------------------------------------------------------------------------------------------
+// --- text
+// -------------------------------------------------------------------------------------------------------------------
 
 std::string text_of(const model::Port& port) {
   if (port.is_named()) return std::string(port.name.view());
@@ -281,7 +285,8 @@ std::optional<Verdict> read_directly(const World& world, const model::WorkloadEn
   const auto known = world.workloads.find(key);
   if (known == world.workloads.end()) return std::nullopt;
   const model::WorkloadEndpoint& endpoint = known->second;
-  if (endpoint.interface && !endpoint.interface->active) return decision(Verdict::Action::kDeny, Verdict::Reason::kAdminDown);
+  if (endpoint.interface && !endpoint.interface->active)
+    return decision(Verdict::Action::kDeny, Verdict::Reason::kAdminDown);
   return read(world, endpoint.membership, PolicyList::kNormal, direction, packet);
 }
 

@@ -39,7 +39,8 @@ bool applies_to_family(const std::vector<base::Prefix>& nets, base::Family famil
 }
 
 bool nets_match(const RuleSide& rule, const base::IpAddress& address) {
-  if (!applies_to_family(rule.nets, address.family()) || !applies_to_family(rule.not_nets, address.family())) return false;
+  if (!applies_to_family(rule.nets, address.family()) || !applies_to_family(rule.not_nets, address.family()))
+    return false;
   if (!rule.nets.empty() && !any_net_contains(rule.nets, address)) return false;
   return !any_net_contains(rule.not_nets, address);
 }
@@ -57,12 +58,14 @@ bool ports_match(const State& state, const RuleSide& rule, const PacketSide& sid
     return packet.has_ports() && port_set_contains(state, id, side, packet.protocol);
   };
   const bool restricted = !rule.ports.empty() || !rule.port_sets.empty();
-  if (restricted && std::ranges::none_of(rule.ports, in_range) && std::ranges::none_of(rule.port_sets, in_set)) return false;
+  if (restricted && std::ranges::none_of(rule.ports, in_range) && std::ranges::none_of(rule.port_sets, in_set))
+    return false;
   return std::ranges::none_of(rule.not_ports, in_range) && std::ranges::none_of(rule.not_port_sets, in_set);
 }
 
 bool side_matches(const State& state, const RuleSide& rule, const PacketSide& side, const Packet& packet) {
-  return nets_match(rule, side.address) && sets_match(state, rule, side.address) && ports_match(state, rule, side, packet);
+  return nets_match(rule, side.address) && sets_match(state, rule, side.address) &&
+         ports_match(state, rule, side, packet);
 }
 
 std::optional<base::Family> family_of(const Rule& rule) {
@@ -113,7 +116,8 @@ const std::vector<Rule>& rules_of(const RuleOwner& owner, Direction direction) {
 }
 
 // Nothing if every tier that applies passes the packet on.
-std::optional<Verdict> through_tier(const State& state, const TierPolicies& tier, Direction direction, const Packet& packet) {
+std::optional<Verdict> through_tier(const State& state, const TierPolicies& tier, Direction direction,
+                                    const Packet& packet) {
   bool enforced = false;
   for (const model::PolicyKey& key : policies_of(tier, direction)) {
     if (model::is_staged(key.kind)) continue;
@@ -131,7 +135,11 @@ std::optional<Verdict> through_tier(const State& state, const TierPolicies& tier
                    .rule = hit->index};
   }
   if (!enforced || tier.default_action == model::TierAction::kPass) return std::nullopt;
-  return Verdict{.action = Verdict::Action::kDeny, .reason = Verdict::Reason::kEndOfTier, .tier = tier.tier, .policy = {}, .profile = {}};
+  return Verdict{.action = Verdict::Action::kDeny,
+                 .reason = Verdict::Reason::kEndOfTier,
+                 .tier = tier.tier,
+                 .policy = {},
+                 .profile = {}};
 }
 
 std::optional<Verdict> through_tiers(const State& state, const std::vector<TierPolicies>& tiers, Direction direction,
@@ -142,7 +150,8 @@ std::optional<Verdict> through_tiers(const State& state, const std::vector<TierP
   return std::nullopt;
 }
 
-Verdict through_profiles(const State& state, const std::vector<Symbol>& profiles, Direction direction, const Packet& packet) {
+Verdict through_profiles(const State& state, const std::vector<Symbol>& profiles, Direction direction,
+                         const Packet& packet) {
   for (const Symbol name : profiles) {
     const auto profile = state.profiles.find(name);
     CHECK(profile != state.profiles.end());
@@ -155,7 +164,8 @@ Verdict through_profiles(const State& state, const std::vector<Symbol>& profiles
             .profile = name,
             .rule = hit->index};
   }
-  return {.action = Verdict::Action::kDeny, .reason = Verdict::Reason::kNoProfile, .tier = {}, .policy = {}, .profile = {}};
+  return {
+      .action = Verdict::Action::kDeny, .reason = Verdict::Reason::kNoProfile, .tier = {}, .policy = {}, .profile = {}};
 }
 
 std::string_view word_of(Verdict::Action action) {
@@ -194,7 +204,11 @@ bool matches(const State& state, const Rule& rule, const Packet& packet) {
 
 Verdict evaluate(const State& state, const LocalWorkload& endpoint, Direction direction, const Packet& packet) {
   if (!endpoint.interface->active) {
-    return {.action = Verdict::Action::kDeny, .reason = Verdict::Reason::kAdminDown, .tier = {}, .policy = {}, .profile = {}};
+    return {.action = Verdict::Action::kDeny,
+            .reason = Verdict::Reason::kAdminDown,
+            .tier = {},
+            .policy = {},
+            .profile = {}};
   }
   if (const auto verdict = through_tiers(state, endpoint.tiers, direction, packet)) return *verdict;
   return through_profiles(state, endpoint.profiles, direction, packet);
@@ -202,7 +216,11 @@ Verdict evaluate(const State& state, const LocalWorkload& endpoint, Direction di
 
 Verdict evaluate(const State& state, const LocalHostEndpoint& endpoint, PolicyList list, Direction direction,
                  const Packet& packet) {
-  Verdict undecided{.action = Verdict::Action::kUndecided, .reason = Verdict::Reason::kEndOfList, .tier = {}, .policy = {}, .profile = {}};
+  Verdict undecided{.action = Verdict::Action::kUndecided,
+                    .reason = Verdict::Reason::kEndOfList,
+                    .tier = {},
+                    .policy = {},
+                    .profile = {}};
   switch (list) {
     case PolicyList::kNormal: {
       const auto verdict = through_tiers(state, endpoint.tiers, direction, packet);
@@ -210,7 +228,11 @@ Verdict evaluate(const State& state, const LocalHostEndpoint& endpoint, PolicyLi
     }
     case PolicyList::kForward:
       if (endpoint.forward_tiers.empty()) {
-        return {.action = Verdict::Action::kAllow, .reason = Verdict::Reason::kForwardDefault, .tier = {}, .policy = {}, .profile = {}};
+        return {.action = Verdict::Action::kAllow,
+                .reason = Verdict::Reason::kForwardDefault,
+                .tier = {},
+                .policy = {},
+                .profile = {}};
       }
       return through_tiers(state, endpoint.forward_tiers, direction, packet).value_or(undecided);
     case PolicyList::kUntracked:
@@ -232,7 +254,11 @@ std::string to_string(const Verdict& verdict, Direction direction) {
       text.append(" by ").append(side).append(" rule ").append(std::to_string(verdict.rule)).append(" of profile ");
       return text.append(verdict.profile.view());
     case Verdict::Reason::kEndOfTier:
-      return text.append(" at the end of tier ").append(verdict.tier.view()).append(": no ").append(side).append(" rule matched");
+      return text.append(" at the end of tier ")
+          .append(verdict.tier.view())
+          .append(": no ")
+          .append(side)
+          .append(" rule matched");
     case Verdict::Reason::kNoProfile:
       return text.append(": no policy decided and no profile has a matching ").append(side).append(" rule");
     case Verdict::Reason::kAdminDown: return text.append(": the endpoint is disabled");

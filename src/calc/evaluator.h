@@ -1,8 +1,10 @@
-// evaluator.h: what happens to a packet at one endpoint, and which rule decides it. Works on calc::State, that is, on exactly what
-// the data plane is programmed from; `percalectl trace` prints its verdict and the lab compares real packets with it.
+// evaluator.h: what happens to a packet at one endpoint, and which rule decides it. Works on calc::State, that is, on
+// exactly what the data plane is programmed from; `percalectl trace` prints its verdict and the lab compares real
+// packets with it.
 //
-// The packet is the first of its flow: connection tracking ("established" packets pass before any policy) is out of scope, and
-// so are the drops that come before policy by configuration (encapsulated packets from workloads, failsafe ports, rate limits).
+// The packet is the first of its flow: connection tracking ("established" packets pass before any policy) is out of
+// scope, and so are the drops that come before policy by configuration (encapsulated packets from workloads, failsafe
+// ports, rate limits).
 #pragma once
 
 #include <cstddef>
@@ -22,7 +24,7 @@ struct Packet {
   std::uint8_t protocol = 0;
   std::uint16_t source_port = 0;  // of tcp, udp and sctp
   std::uint16_t destination_port = 0;
-  std::uint8_t icmp_type = 0;     // of icmp (protocol 1 over IPv4, 58 over IPv6)
+  std::uint8_t icmp_type = 0;  // of icmp (protocol 1 over IPv4, 58 over IPv6)
   std::uint8_t icmp_code = 0;
 
   base::Family family() const { return source.family(); }
@@ -44,12 +46,12 @@ struct Verdict {
     kUndecided,  // untracked, pre-DNAT and forward lists may leave the packet to what comes next
   };
   enum class Reason : std::uint8_t {
-    kPolicyRule,     // tier, policy and rule say which
-    kProfileRule,    // profile and rule say which
-    kEndOfTier,      // a policy of the tier applied but none of its rules matched
-    kNoProfile,      // no tier applied, or all passed, and no profile rule matched
-    kAdminDown,      // the endpoint is disabled
-    kForwardDefault, // a host endpoint without forward policy lets traffic through
+    kPolicyRule,      // tier, policy and rule say which
+    kProfileRule,     // profile and rule say which
+    kEndOfTier,       // a policy of the tier applied but none of its rules matched
+    kNoProfile,       // no tier applied, or all passed, and no profile rule matched
+    kAdminDown,       // the endpoint is disabled
+    kForwardDefault,  // a host endpoint without forward policy lets traffic through
     kEndOfList,
   };
   Action action = Action::kDeny;

@@ -38,8 +38,8 @@ class Naive {
       for (const Symbol profile : local.profiles) add_profile(profile);
     }
     for (const auto& [key, pool] : world_.pools) {  // by name, so the lowest comes first and stays
-      state_.pools.try_emplace(pool.cidr, Pool{pool.ipip, pool.vxlan, pool.nat_outgoing, pool.disabled,
-                                               pool.disable_bgp_export});
+      state_.pools.try_emplace(pool.cidr,
+                               Pool{pool.ipip, pool.vxlan, pool.nat_outgoing, pool.disabled, pool.disable_bgp_export});
     }
     for (const auto& [key, node] : world_.nodes) state_.nodes.emplace(key.name, node);
     return std::move(state_);
@@ -80,7 +80,9 @@ class Naive {
   }
 
   void list_locals() {
-    const auto add = [&](const model::Membership& m) { locals_.push_back({labels_of(m.labels, m.profiles), m.profiles}); };
+    const auto add = [&](const model::Membership& m) {
+      locals_.push_back({labels_of(m.labels, m.profiles), m.profiles});
+    };
     for (const auto& [key, endpoint] : world_.workloads) {
       if (is_local(endpoint)) add(endpoint.membership);
     }
@@ -89,7 +91,8 @@ class Naive {
     }
   }
 
-  // --- rules and sets -------------------------------------------------------------------------------------------------------
+  // --- rules and sets
+  // -------------------------------------------------------------------------------------------------------
 
   struct Filter {
     std::optional<model::Selector> positive, negative;
@@ -179,7 +182,8 @@ class Naive {
   }
 
   void add_policy(const model::PolicyKey& key, const model::Policy& policy) {
-    const bool matched = std::ranges::any_of(locals_, [&](const Local& l) { return policy.selector.matches(l.labels); });
+    const bool matched =
+        std::ranges::any_of(locals_, [&](const Local& l) { return policy.selector.matches(l.labels); });
     if (!matched && !policy.needed_on_every_node) return;
     ActivePolicy active{.tier = policy.tier,
                         .selector = policy.selector.canonical(),
@@ -208,7 +212,8 @@ class Naive {
     state_.profiles.emplace(name, std::make_shared<const ActiveProfile>(std::move(active)));
   }
 
-  // --- endpoints ------------------------------------------------------------------------------------------------------------
+  // --- endpoints
+  // ------------------------------------------------------------------------------------------------------------
 
   static constexpr double kLast = std::numeric_limits<double>::infinity();
 
@@ -216,8 +221,8 @@ class Naive {
   auto place(const model::PolicyKey& key, const model::Policy& policy) const {
     const auto tier = world_.tiers.find({policy.tier});
     const bool present = tier != world_.tiers.end();
-    return std::tuple(present ? 0 : 1, present ? tier->second.order.value_or(kLast) : kLast, std::string(policy.tier.view()),
-                      policy.order.value_or(kLast),
+    return std::tuple(present ? 0 : 1, present ? tier->second.order.value_or(kLast) : kLast,
+                      std::string(policy.tier.view()), policy.order.value_or(kLast),
                       std::string(key.name.view()) + "/" + std::string(key.ns.view()) + "/" +
                           std::string(model::to_string(key.kind)));
   }
@@ -241,9 +246,8 @@ class Naive {
     for (const auto& [key, policy] : world_.policies) {
       if (is_in(list, policy) && policy.selector.matches(labels)) matching.emplace_back(key, &policy);
     }
-    std::ranges::sort(matching, [&](const auto& a, const auto& b) {
-      return place(a.first, *a.second) < place(b.first, *b.second);
-    });
+    std::ranges::sort(
+        matching, [&](const auto& a, const auto& b) { return place(a.first, *a.second) < place(b.first, *b.second); });
     std::vector<TierPolicies> out;
     for (const auto& [key, policy] : matching) {
       const bool ingress = policy->applies_to_ingress;
@@ -271,16 +275,15 @@ class Naive {
   void add_host_endpoint(const model::HostEndpointKey& key, const model::HostEndpoint& endpoint) {
     if (!is_local(endpoint)) return;
     const model::Membership& member = endpoint.membership;
-    state_.host_endpoints.emplace(
-        key, std::make_shared<const LocalHostEndpoint>(LocalHostEndpoint{
-                 .interface_name = endpoint.interface_name,
-                 .expected_addresses = member.addresses,
-                 .profiles = member.profiles,
-                 .tiers = tiers(List::kNormal, member),
-                 .untracked_tiers = tiers(List::kUntracked, member),
-                 .pre_dnat_tiers = tiers(List::kPreDnat, member),
-                 .forward_tiers = tiers(List::kForward, member),
-                 .dscp = endpoint.dscp}));
+    state_.host_endpoints.emplace(key, std::make_shared<const LocalHostEndpoint>(
+                                           LocalHostEndpoint{.interface_name = endpoint.interface_name,
+                                                             .expected_addresses = member.addresses,
+                                                             .profiles = member.profiles,
+                                                             .tiers = tiers(List::kNormal, member),
+                                                             .untracked_tiers = tiers(List::kUntracked, member),
+                                                             .pre_dnat_tiers = tiers(List::kPreDnat, member),
+                                                             .forward_tiers = tiers(List::kForward, member),
+                                                             .dscp = endpoint.dscp}));
   }
 
   const World& world_;

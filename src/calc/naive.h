@@ -1,7 +1,7 @@
-// naive.h: the calculation again, from scratch and without any index: every selector against every endpoint, every policy
-// against every local endpoint. It is what the incremental Calculator must agree with after every flush, and it is short enough
-// to be compared with the specification line by line (spec felix-agent §3, datamodel §6.4–6.6). It shares no code with the
-// stages it checks.
+// naive.h: the calculation again, from scratch and without any index: every selector against every endpoint, every
+// policy against every local endpoint. It is what the incremental Calculator must agree with after every flush, and it
+// is short enough to be compared with the specification line by line (spec felix-agent §3, datamodel §6.4–6.6). It
+// shares no code with the stages it checks.
 #pragma once
 
 #include <string_view>

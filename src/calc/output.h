@@ -1,8 +1,9 @@
-// output.h: what the calculation tells the data plane: only what this host needs, as values. Everything below this header
-// (render, evaluator, plan, kernel) works from these types alone.
+// output.h: what the calculation tells the data plane: only what this host needs, as values. Everything below this
+// header (render, evaluator, plan, kernel) works from these types alone.
 //
-// Invariants a consumer may rely on (spec felix-agent §2.7): every set named by a rule, every policy and profile named by an
-// endpoint exists in State after the same Changes were applied, and is removed only together with or after its last user.
+// Invariants a consumer may rely on (spec felix-agent §2.7): every set named by a rule, every policy and profile named
+// by an endpoint exists in State after the same Changes were applied, and is removed only together with or after its
+// last user.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ using SetId = std::string;
 enum class SetType : std::uint8_t { kNet, kIpPort };
 
 struct SetMember {
-  base::Prefix prefix;          // a host prefix for kIpPort
-  std::uint8_t protocol = 0;    // 6, 17, 132; 0 for kNet
+  base::Prefix prefix;        // a host prefix for kIpPort
+  std::uint8_t protocol = 0;  // 6, 17, 132; 0 for kNet
   std::uint16_t port = 0;
   friend bool operator==(const SetMember&, const SetMember&) = default;
   friend auto operator<=>(const SetMember&, const SetMember&) = default;
@@ -56,12 +57,12 @@ struct PortRange {
   friend bool operator==(const PortRange&, const PortRange&) = default;
 };
 
-// One side of a rule with selectors and named ports turned into sets (spec felix-agent §3.5). Lists are alternatives, except
-// `sets` and `not_sets`, which must all hold.
+// One side of a rule with selectors and named ports turned into sets (spec felix-agent §3.5). Lists are alternatives,
+// except `sets` and `not_sets`, which must all hold.
 struct RuleSide {
   std::vector<base::Prefix> nets;
   std::vector<base::Prefix> not_nets;
-  std::vector<PortRange> ports;        // together with port_sets: any of them
+  std::vector<PortRange> ports;  // together with port_sets: any of them
   std::vector<PortRange> not_ports;
   std::vector<SetId> sets;
   std::vector<SetId> not_sets;
@@ -79,7 +80,7 @@ struct Rule {
   std::optional<model::IcmpMatch> not_icmp;
   RuleSide source;
   RuleSide destination;
-  bool never_matches = false;  // a service match that this datastore cannot resolve
+  bool never_matches = false;                                    // a service match that this datastore cannot resolve
   std::vector<std::pair<std::string, std::string>> annotations;  // sorted by key
   friend bool operator==(const Rule&, const Rule&) = default;
 };
@@ -102,8 +103,8 @@ struct ActiveProfile {
 };
 
 // The policies of one tier that apply to one endpoint, in order. A tier without any is left out.
-// Staged policies are listed, because the names of policy groups count them (spec dataplane §2.2), and are in State::policies
-// with their selector but without rules: they are never programmed and need no sets.
+// Staged policies are listed, because the names of policy groups count them (spec dataplane §2.2), and are in
+// State::policies with their selector but without rules: they are never programmed and need no sets.
 struct TierPolicies {
   Symbol tier;
   model::TierAction default_action = model::TierAction::kDeny;
@@ -143,7 +144,8 @@ struct Pool {
   friend bool operator==(const Pool&, const Pool&) = default;
 };
 
-// Everything at one moment. Shared pointers let State and Changes share bulky parts; nothing behind them is ever changed.
+// Everything at one moment. Shared pointers let State and Changes share bulky parts; nothing behind them is ever
+// changed.
 struct State {
   std::map<SetId, IpSet> sets;
   std::map<model::PolicyKey, std::shared_ptr<const ActivePolicy>> policies;
@@ -154,8 +156,8 @@ struct State {
   std::map<Symbol, model::Node> nodes;
 };
 
-// The difference between two States. A key is in at most one of the updated/removed pair of its kind, and a set is in at most
-// one of created, changed and removed.
+// The difference between two States. A key is in at most one of the updated/removed pair of its kind, and a set is in
+// at most one of created, changed and removed.
 struct Changes {
   std::map<SetId, IpSet> sets_created;  // complete membership; replaces a set of that id if there is one
   std::map<SetId, IpSetDelta> sets_changed;
@@ -176,8 +178,8 @@ struct Changes {
   bool empty() const;
 };
 
-// Snapshot and delta are different types on purpose: the first replaces everything (start-up, and the only permission to remove
-// what an earlier run left in the kernel), the second is only valid on top of it.
+// Snapshot and delta are different types on purpose: the first replaces everything (start-up, and the only permission
+// to remove what an earlier run left in the kernel), the second is only valid on top of it.
 struct Snapshot {
   Changes all;  // nothing in the *_removed members
 };
@@ -189,8 +191,8 @@ using Output = std::variant<Snapshot, Delta>;
 // Contents, not pointers.
 bool equal(const State& a, const State& b);
 
-// Aborts if the changes do not fit the state (a delta for an unknown set). Removing what is not there is no error: folding
-// leaves such removals behind for objects that came and went between two looks of the reader.
+// Aborts if the changes do not fit the state (a delta for an unknown set). Removing what is not there is no error:
+// folding leaves such removals behind for objects that came and went between two looks of the reader.
 void apply(State& state, const Changes& changes);
 // A snapshot replaces the state, a delta changes it.
 void apply(State& state, const Output& output);

@@ -140,7 +140,8 @@ std::string to_text(const State& state) {
   }
   for (const auto& [key, endpoint] : state.host_endpoints) {
     text.append("host-endpoint ").append(key.name.view()).append(" interface ").append(endpoint->interface_name);
-    for (const base::IpAddress& address : endpoint->expected_addresses) text.append(" ").append(base::to_string(address));
+    for (const base::IpAddress& address : endpoint->expected_addresses)
+      text.append(" ").append(base::to_string(address));
     append_profiles(text, endpoint->profiles);
     append_tiers(text, "normal", endpoint->tiers);
     append_tiers(text, "untracked", endpoint->untracked_tiers);

@@ -1,4 +1,5 @@
-// print.h: calculation results as text, one object a line, sorted: for people, for diffs in tests, and for `percalectl plan`.
+// print.h: calculation results as text, one object a line, sorted: for people, for diffs in tests, and for `percalectl
+// plan`.
 #pragma once
 
 #include <string>

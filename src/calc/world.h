@@ -1,5 +1,5 @@
-// world.h: everything the datastore holds that the calculation reads, as plain maps. The input of the naive calculation, of the
-// evaluator's direct reading and of offline commands; the agent itself never keeps it.
+// world.h: everything the datastore holds that the calculation reads, as plain maps. The input of the naive
+// calculation, of the evaluator's direct reading and of offline commands; the agent itself never keeps it.
 #pragma once
 
 #include <map>
@@ -23,6 +23,7 @@ struct World {
 void apply(World& world, const model::Update& update);
 
 // The labels that selectors see: own ones, then those of the profiles in list order.
-model::Labels effective_labels(const World& world, const model::Labels& own, const std::vector<model::Symbol>& profiles);
+model::Labels effective_labels(const World& world, const model::Labels& own,
+                               const std::vector<model::Symbol>& profiles);
 
 }  // namespace calc

@@ -167,6 +167,12 @@ void NetlinkConntrackCleaner::carry_out(Batch& deletions) {
 void NetlinkConntrackCleaner::end_pass(bool complete) {
   sequence_.reset();
   loop_.cancel(std::exchange(timeout_, {}));
+  if (!complete) {
+    // The old socket may still be in the middle of a dump.
+    loop_.unwatch(watch_);
+    (void)reader_.reopen();  // if this fails so does the next request, and counts as an attempt
+    watch_ = loop_.watch_readable(reader_.fd(), [this] { read_slice(); });
+  }
   if (!complete && attempts_ < kAttempts) {
     scheduled_ = loop_.after(base::Duration::zero(), [this] {
       scheduled_ = {};

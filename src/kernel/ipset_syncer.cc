@@ -12,6 +12,7 @@ using reconcile::IpSetFailure;
 using reconcile::IpSetOutcome;
 
 constexpr base::Duration kDeletionDelay = std::chrono::milliseconds(100);
+constexpr base::Duration kCheckDelay = std::chrono::milliseconds(20);
 
 Problem problem_of(const IpSetEdit& edit, const IpSetOutcome& outcome) {
   std::string text = outcome.text;
@@ -39,8 +40,8 @@ bool IpSetSyncer::resync(ApplyReport& report) {
   return true;
 }
 
-bool IpSetSyncer::read_unread(ApplyReport& report) {
-  for (const std::string& name : planner_.unread()) {
+bool IpSetSyncer::read(const std::vector<std::string>& names, ApplyReport& report) {
+  for (const std::string& name : names) {
     ++counters_.dumps;
     auto contents = kernel_.list(name);
     if (contents) {
@@ -86,10 +87,13 @@ bool IpSetSyncer::carry_out(const std::vector<IpSetEdit>& edits, std::vector<Pro
 ApplyReport IpSetSyncer::apply_updates() {
   ApplyReport report;
   // What a later attempt repairs is no problem, so only the last attempt's are reported.
-  for (int attempt = 0; attempt < kAttempts && (resync_ || planner_.updates_left()); ++attempt) {
+  bool check = true;
+  const auto work_left = [&] { return resync_ || planner_.updates_left() || (check && planner_.checks_left()); };
+  for (int attempt = 0; attempt < kAttempts && work_left(); ++attempt) {
     report = {};
     if (resync_ && !resync(report)) return report;
-    if (!read_unread(report)) return report;
+    if (!read(planner_.unread(), report)) return report;
+    if (std::exchange(check, false) && !read(planner_.unchecked(kMembersCheckedPerApply), report)) return report;
     if (!carry_out(planner_.plan_updates(), report.problems)) continue;
     // Twice, because sets of another type are replaced in a second step.
     for (int step = 0; step < 2; ++step) {
@@ -97,6 +101,7 @@ ApplyReport IpSetSyncer::apply_updates() {
     }
   }
   if (resync_ || planner_.updates_left()) report.retry = true;
+  if (planner_.checks_left()) report.retry_after = kCheckDelay;
   return report;
 }
 

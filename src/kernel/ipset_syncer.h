@@ -2,7 +2,9 @@
 //
 // Owned by the kernel thread. Changes of what is wanted only mark; apply_updates() writes. A resync (start, refresh
 // timer, after trouble) reads all owned sets and corrects what differs; otherwise a turn costs the changed members
-// only, and a turn in which nothing changed makes no system call.
+// only, and a turn in which nothing changed makes no system call. Sets that were as wanted when last seen are read
+// again a few in a turn, so that a refresh of 200,000 members does not hold up a change for a tenth of a second;
+// `retry_after` asks for the next such turn.
 //
 //   IpSetSyncer sets(kernel, base::Family::kIpv4);
 //   sets.want(name, shape, members);                // or change_members(name, added, removed)
@@ -36,9 +38,10 @@ class IpSetSyncer {
     planner_.change_members(name, added, removed);
   }
   bool wanted(std::string_view name) const { return planner_.wanted(name); }
+  std::vector<std::string> wanted_names() const { return planner_.wanted_names(); }
   std::size_t wanted_count() const { return planner_.wanted_count(); }  // felix_ipsets_calico
 
-  // The next apply_updates() reads everything back first. A new syncer starts with one requested.
+  // The next apply_updates() starts to read everything back. A new syncer starts with one requested.
   void request_resync() { resync_ = true; }
 
   // Creates and fills. After it returns without problems every wanted set exists with its wanted members.
@@ -52,10 +55,11 @@ class IpSetSyncer {
   // Bounds one turn; a destroy takes the kernel some 20 µs.
   static constexpr std::size_t kDeletionsPerApply = 64;
   static constexpr int kAttempts = 4;
+  static constexpr std::size_t kMembersCheckedPerApply = 10'000;  // about 5 ms
 
  private:
   bool resync(ApplyReport& report);
-  bool read_unread(ApplyReport& report);
+  bool read(const std::vector<std::string>& names, ApplyReport& report);
   // False when the conversation broke.
   bool carry_out(const std::vector<reconcile::IpSetEdit>& edits, std::vector<Problem>& problems);
 

@@ -85,6 +85,29 @@ TEST(IpSetSyncer, ATypeThatCannotBeReplacedIsReportedAndTheRestGoesOn) {
   EXPECT_EQ(kernel.sets.at("cali40n:a").shape.type, IpSetType::kHashIpPort);
 }
 
+TEST(IpSetSyncer, ARefreshReadsAFewSetsATurnAndLetsChangesPass) {
+  FakeIpSets kernel;
+  IpSetSyncer syncer(kernel, base::Family::kIpv4);
+  std::vector<IpSetMember> members;
+  for (unsigned i = 0; i < IpSetSyncer::kMembersCheckedPerApply; ++i) members.push_back(ip(i));
+  for (const auto* name : {"cali40s:a", "cali40s:b", "cali40s:c"}) syncer.want(name, {}, members);
+  EXPECT_TRUE(syncer.apply_updates().clean());
+  kernel.sets.at("cali40s:c").members.erase(ip(3));
+  const auto before = syncer.counters();
+  syncer.request_resync();
+  ApplyReport report = syncer.apply_updates();
+  EXPECT_TRUE(report.retry_after);
+  EXPECT_EQ(syncer.counters().dumps, before.dumps + 2);  // the headers and one set
+  syncer.change_members("cali40s:b", std::vector{ip(99'999)}, {});
+  report = syncer.apply_updates();
+  EXPECT_TRUE(kernel.sets.at("cali40s:b").members.contains(ip(99'999)));
+  report = syncer.apply_updates();
+  EXPECT_FALSE(report.retry_after);
+  EXPECT_TRUE(kernel.sets.at("cali40s:c").members.contains(ip(3)));
+  EXPECT_EQ(syncer.counters().dumps, before.dumps + 4);
+  EXPECT_EQ(syncer.counters().writes, before.writes + 2);
+}
+
 // Random changes, faults and strangers; after healing, the kernel holds exactly what is wanted.
 TEST(IpSetSyncer, ConvergesAfterFaults) {
   for (unsigned seed = 1; seed <= 200; ++seed) {
@@ -128,7 +151,9 @@ TEST(IpSetSyncer, ConvergesAfterFaults) {
     }
     kernel.break_conversations = 0;
     syncer.request_resync();
-    EXPECT_TRUE(syncer.apply_updates().clean()) << "seed " << seed;
+    ApplyReport report = syncer.apply_updates();
+    while (report.clean() && report.retry_after) report = syncer.apply_updates();
+    EXPECT_TRUE(report.clean()) << "seed " << seed;
     while (syncer.apply_deletions().retry) {
     }
     ASSERT_EQ(kernel.sets.size(), wanted.size()) << "seed " << seed;

@@ -13,6 +13,9 @@ constexpr std::uint8_t kActual = 2;
 constexpr std::uint8_t kQueued = 4;   // in Set::queued
 constexpr std::uint8_t kRefused = 8;  // the kernel would not add it
 
+// Reading a set costs about as much as so many members, on top of its own.
+constexpr std::size_t kSetCost = 20;
+
 std::uint8_t with(std::uint8_t state, std::uint8_t bits) { return static_cast<std::uint8_t>(state | bits); }
 std::uint8_t without(std::uint8_t state, std::uint8_t bits) { return static_cast<std::uint8_t>(state & ~bits); }
 
@@ -87,6 +90,7 @@ void IpSetPlanner::unwant(std::string_view name) {
   set.aside = false;
   --wanted_count_;
   dirty_.erase(found->first);
+  unchecked_.erase(found->first);
   for (auto it = rebuilds_.begin(); it != rebuilds_.end(); ++it) {
     if (it->second.main == name) {
       leftovers_.emplace(it->first, 0);
@@ -170,6 +174,10 @@ void IpSetPlanner::observe_all(std::span<const IpSetHeader> headers) {
       continue;
     }
     Set& set = found->second;
+    if (set.exists && set.known && set.readable && !set.aside && header.plain && header.shape == set.actual_shape) {
+      unchecked_.insert(header.name);
+      continue;
+    }
     set.exists = true;
     set.known = false;
     set.readable = true;
@@ -184,6 +192,7 @@ void IpSetPlanner::observe_all(std::span<const IpSetHeader> headers) {
 }
 
 void IpSetPlanner::observe(const IpSetContents& contents) {
+  unchecked_.erase(contents.header.name);
   const auto found = sets_.find(contents.header.name);
   if (found == sets_.end() || !found->second.wanted) return;
   Set& set = found->second;
@@ -205,6 +214,7 @@ void IpSetPlanner::observe(const IpSetContents& contents) {
 }
 
 void IpSetPlanner::observe_missing(std::string_view name) {
+  unchecked_.erase(std::string(name));
   leftovers_.erase(std::string(name));
   const auto found = sets_.find(name);
   if (found == sets_.end()) return;
@@ -221,6 +231,7 @@ void IpSetPlanner::observe_missing(std::string_view name) {
 }
 
 void IpSetPlanner::observe_unreadable(std::string_view name) {
+  unchecked_.erase(std::string(name));
   const auto found = sets_.find(name);
   if (found == sets_.end() || !found->second.wanted) return;
   Set& set = found->second;
@@ -236,6 +247,17 @@ std::vector<std::string> IpSetPlanner::unread() const {
   for (const std::string& name : dirty_) {
     const Set& set = sets_.find(name)->second;
     if (set.exists && !set.known) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string> IpSetPlanner::unchecked(std::size_t members) const {
+  std::vector<std::string> names;
+  std::size_t sum = 0;
+  for (const std::string& name : unchecked_) {
+    if (!names.empty() && sum >= members) break;
+    names.push_back(name);
+    sum += kSetCost + sets_.find(name)->second.members.size();
   }
   return names;
 }

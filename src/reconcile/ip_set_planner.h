@@ -4,7 +4,9 @@
 // inputs in equal order give equal edits in equal order. Not thread-safe.
 //
 // One turn, driven by kernel::IpSetSyncer:
-//   1. after a resync request: observe_all() with the headers of all sets, then the contents of every set in unread();
+//   1. after a resync request: observe_all() with the headers of all sets, then the contents of every set in unread(),
+//   and of
+//      those in unchecked() at leisure: they are as wanted as far as is known, and are only read again to make sure;
 //   2. plan_updates(): missing sets are created and filled; a set of the wrong shape is built anew under a temporary
 //   name;
 //      all others get their changed members, deletions first, so that a full set has room;
@@ -73,6 +75,10 @@ class IpSetPlanner {
   // Wanted sets whose contents must be read before they can be planned, in order.
   std::vector<std::string> unread() const;
 
+  // Some of the sets that a resync has yet to look at: as many as hold about `members` members, at least one.
+  std::vector<std::string> unchecked(std::size_t members) const;
+  bool checks_left() const { return !unchecked_.empty(); }
+
   // ---- Plans ----
   std::vector<IpSetEdit> plan_updates();
   std::vector<IpSetEdit> plan_swaps();
@@ -132,7 +138,8 @@ class IpSetPlanner {
   base::Family family_;
   std::map<std::string, Set, std::less<>> sets_;
   std::size_t wanted_count_ = 0;
-  std::set<std::string, std::less<>> dirty_;              // wanted sets that may differ
+  std::set<std::string, std::less<>> dirty_;  // wanted sets that may differ
+  std::set<std::string, std::less<>> unchecked_;
   std::map<std::string, Rebuild, std::less<>> rebuilds_;  // by temporary name
   std::map<std::string, int, std::less<>> leftovers_;     // existing, not wanted → failed deletions
   std::uint64_t next_temporary_ = 0;

@@ -41,7 +41,8 @@ class Text {
 };
 
 PlacedRule ours(const std::string& kernel_chain, const HookRule& hook) {
-  return {PlacedRule::Owner::kOurs, hook.id, "-A " + kernel_chain + render::iptables::hash_comment(hook.id) + hook.body};
+  return {PlacedRule::Owner::kOurs, hook.id,
+          "-A " + kernel_chain + render::iptables::hash_comment(hook.id) + hook.body};
 }
 
 bool same_rule(const PlacedRule& a, const PlacedRule& b) { return a.owner == b.owner && a.id == b.id; }
@@ -175,7 +176,8 @@ void IptablesPlanner::plan_hooks(const std::string& kernel_chain, std::vector<st
   };
   if (options_.insert_mode == render::InsertMode::kInsert) {
     // Each goes to the head, so the last one first.
-    for (auto hook = hooks->second.inserted.rbegin(); hook != hooks->second.inserted.rend(); ++hook) place("-I ", *hook);
+    for (auto hook = hooks->second.inserted.rbegin(); hook != hooks->second.inserted.rend(); ++hook)
+      place("-I ", *hook);
   } else {
     for (const HookRule& hook : hooks->second.inserted) place("-A ", hook);
   }

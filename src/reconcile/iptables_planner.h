@@ -1,17 +1,20 @@
-// iptables_planner.h: from "what we want" and "what is there" to the input of iptables-restore --noflush, for one table of one family.
+// iptables_planner.h: from "what we want" and "what is there" to the input of iptables-restore --noflush, for one table
+// of one family.
 //
-// Pure and deterministic. A changed chain of our own is declared again, which empties it, and all its rules follow: rule positions
-// never matter, no save has to precede a write, and iptables commits the table as one. Rules in kernel chains are deleted by value
-// and placed again, only where their order is not the wanted one (spec dataplane §13.3, §13.4).
+// Pure and deterministic. A changed chain of our own is declared again, which empties it, and all its rules follow:
+// rule positions never matter, no save has to precede a write, and iptables commits the table as one. Rules in kernel
+// chains are deleted by value and placed again, only where their order is not the wanted one (spec dataplane §13.3,
+// §13.4).
 //
-// Order within a transaction: declare · fill · hooks · delete chains. A rule may not jump to a chain that does not exist, and the
-// kernel refuses to delete a chain that is still jumped to.
+// Order within a transaction: declare · fill · hooks · delete chains. A rule may not jump to a chain that does not
+// exist, and the kernel refuses to delete a chain that is still jumped to.
 //
 // Nothing is planned before the first observe(): what is there must be known before anything is removed or hooked.
 //
-// What the kernel refuses is set aside (set_aside): the chain is written as a single drop, so its packets stay closed, until
-// another text is wanted for it or retry_refused() is called. Only chains of policies and workloads can be: a drop in place of a
-// chain that the host's own packets traverse would cut the host off. Cost: the dirty chains, never all chains.
+// What the kernel refuses is set aside (set_aside): the chain is written as a single drop, so its packets stay closed,
+// until another text is wanted for it or retry_refused() is called. Only chains of policies and workloads can be: a
+// drop in place of a chain that the host's own packets traverse would cut the host off. Cost: the dirty chains, never
+// all chains.
 #pragma once
 
 #include <cstddef>
@@ -39,10 +42,11 @@ struct IptablesOptions {
 
 // One table's share of a restore. `chains` and `kernel_chains` say what holds once it is carried out.
 struct TablePlan {
-  std::string text;                                        // one or two transactions, or empty
+  std::string text;                                          // one or two transactions, or empty
   std::map<std::string, render::iptables::ChainPtr> chains;  // null: deleted
-  std::set<std::string> kernel_chains;                     // whose hooks were put in order
-  std::vector<std::pair<std::size_t, std::string>> lines;  // number of a chain's first rule in `text`, from 1; ascending
+  std::set<std::string> kernel_chains;                       // whose hooks were put in order
+  std::vector<std::pair<std::size_t, std::string>>
+      lines;  // number of a chain's first rule in `text`, from 1; ascending
   std::size_t line_count = 0;
   bool empty() const { return text.empty(); }
   // The chain that line `number` of `text` fills, or empty.
@@ -55,14 +59,14 @@ class IptablesPlanner {
                   IptablesOptions options);
 
   void update(const render::iptables::TableChanges& changes);
-  // What is there now replaces what we believed, and marks what differs from what is wanted. REQUIRES that no write is under way.
-  // Returns how many chains, own and kernel ones, are not as they were believed to be; 0 at the first call.
+  // What is there now replaces what we believed, and marks what differs from what is wanted. REQUIRES that no write is
+  // under way. Returns how many chains, own and kernel ones, are not as they were believed to be; 0 at the first call.
   std::size_t observe(TableState state);
   bool observed() const { return observed_; }
   bool dirty() const { return observed_ && (!dirty_.empty() || !dirty_kernel_.empty()); }
 
-  // `hold`: chains whose change is not to be written yet; those that do not exist are written closed, so that others may refer to
-  // them. For finding out which of many chains the kernel refuses.
+  // `hold`: chains whose change is not to be written yet; those that do not exist are written closed, so that others
+  // may refer to them. For finding out which of many chains the kernel refuses.
   TablePlan plan(const std::set<std::string>& hold = {}) const;
   void record(const TablePlan& plan);
 

@@ -1,5 +1,6 @@
-// iptables_save.h: reads what iptables-save prints, as far as this agent needs it (spec dataplane §5.3, §13.3): which chains exist,
-// the ids of our rules in them, and the full text of our rules outside our own chains, for deleting them by value.
+// iptables_save.h: reads what iptables-save prints, as far as this agent needs it (spec dataplane §5.3, §13.3): which
+// chains exist, the ids of our rules in them, and the full text of our rules outside our own chains, for deleting them
+// by value.
 //
 // Pure. One pass, about 100 ns a line.
 #pragma once
@@ -24,7 +25,9 @@ struct ChainState {
   friend bool operator==(const ChainState&, const ChainState&) = default;
 };
 
-inline ChainState state_of(const render::iptables::RenderedChain& chain) { return {chain.rule_count, chain.fingerprint}; }
+inline ChainState state_of(const render::iptables::RenderedChain& chain) {
+  return {chain.rule_count, chain.fingerprint};
+}
 
 // A rule in a chain of somebody else's: a kernel chain, or another program's.
 struct PlacedRule {

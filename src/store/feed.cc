@@ -36,31 +36,38 @@ void keep_last_changes(Delta& delta) {
   delta.changes.resize(kept);
 }
 
+void Feed::close() {
+  const std::lock_guard lock(mutex_);
+  closed_.store(true, std::memory_order_relaxed);
+  pending_.clear();
+}
+
 void Feed::push(StoreEvent event) {
-  if (closed()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!pending_.empty()) {
-      auto* later = std::get_if<Delta>(&event);
-      auto* last = std::get_if<Delta>(&pending_.back());
-      if (later != nullptr && last != nullptr) {
-        append_delta(*last, std::move(*later));
-        if (last->changes.size() >= std::max(kMergeFloor, merge_at_)) {
-          keep_last_changes(*last);
-          merge_at_ = 2 * last->changes.size();
-        }
-        return;
-      }
-      if (std::holds_alternative<ConnectionState>(event) && std::holds_alternative<ConnectionState>(pending_.back())) {
-        pending_.back() = std::move(event);
-        return;
-      }
-    }
-    merge_at_ = 0;
-    pending_.push_back(std::move(event));
-    if (pending_.size() > 1) return;  // a wake-up is already on its way
-  }
+  const std::lock_guard lock(mutex_);
+  if (closed() || merged(event)) return;
+  merge_at_ = 0;
+  pending_.push_back(std::move(event));
+  if (pending_.size() > 1) return;  // a wake-up is already on its way
   reader_.post([self = shared_from_this()] { self->deliver_pending(); });
+}
+
+// Whether the last event that waits could take up this one.
+bool Feed::merged(StoreEvent& event) {
+  if (pending_.empty()) return false;
+  StoreEvent& last = pending_.back();
+  if (std::holds_alternative<ConnectionState>(event) && std::holds_alternative<ConnectionState>(last)) {
+    last = std::move(event);
+    return true;
+  }
+  auto* later = std::get_if<Delta>(&event);
+  auto* pending = std::get_if<Delta>(&last);
+  if (later == nullptr || pending == nullptr) return false;
+  append_delta(*pending, std::move(*later));
+  if (pending->changes.size() >= std::max(kMergeFloor, merge_at_)) {
+    keep_last_changes(*pending);
+    merge_at_ = 2 * pending->changes.size();
+  }
+  return true;
 }
 
 void Feed::deliver_pending() {

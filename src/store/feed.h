@@ -3,7 +3,8 @@
 // Bounded: consecutive deltas that the reader has not taken are merged, keeping the last change of each key; pages are bounded
 // by the writer, which hands over the next one only when told that one has been consumed.
 //
-// Thread rules: push() from the writer's thread; close() from the reader's. Feed is shared by both ends.
+// Thread rules: push() from the writer's thread; close() from the reader's. Feed is shared by both ends; the writer's may be the
+// last, so the reader's loop must outlive close(), not the Feed.
 #pragma once
 
 #include <atomic>
@@ -24,11 +25,13 @@ class Feed : public std::enable_shared_from_this<Feed> {
       : reader_(reader), handler_(std::move(handler)), consumed_(std::move(consumed)) {}
 
   void push(StoreEvent event);
-  void close() { closed_.store(true, std::memory_order_relaxed); }
+  // When it returns, the reader's loop is not touched any more and may go.
+  void close();
   bool closed() const { return closed_.load(std::memory_order_relaxed); }
 
  private:
   void deliver_pending();
+  bool merged(StoreEvent& event);
 
   base::Loop& reader_;
   EventHandler handler_;

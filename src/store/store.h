@@ -5,8 +5,8 @@
 // One conformance suite runs against all of them (tests/integration/store).
 //
 // Thread rules: every function of Store may be called from any thread. Replies and events are delivered on the loop given with
-// the request, never inside the call. The loops must outlive the store. Destroying a store drops unanswered requests: their
-// callbacks never run.
+// the request, never inside the call. A loop given to a request must outlive the store, one given to subscribe() the
+// subscription. Destroying a store drops unanswered requests: their callbacks never run.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The incremental calculation against the naive one, over random histories: after every flush the accumulated output must be
-// what a calculation from scratch gives. Repeat a failure with the command it prints.
+// The incremental calculation against the naive one, over random histories: after every flush the accumulated output
+// must be what a calculation from scratch gives. Repeat a failure with the command it prints.
 #include <memory>
 #include <string>
 

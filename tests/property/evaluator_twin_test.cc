@@ -1,5 +1,6 @@
-// Two readings of policy that share nothing must agree about every packet: the evaluator on the calculated state (sets, tiers,
-// rules as programmed), and the direct reading of the objects (selectors against the labels of whoever owns the addresses).
+// Two readings of policy that share nothing must agree about every packet: the evaluator on the calculated state (sets,
+// tiers, rules as programmed), and the direct reading of the objects (selectors against the labels of whoever owns the
+// addresses).
 #include <array>
 #include <string>
 

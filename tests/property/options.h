@@ -1,5 +1,5 @@
-// options.h: how long the property tests run and from which seed; from the command line, so that a failure is repeated by the
-// command it prints.
+// options.h: how long the property tests run and from which seed; from the command line, so that a failure is repeated
+// by the command it prints.
 #pragma once
 
 #include <cstdint>

@@ -30,8 +30,8 @@ constexpr const char* kSelectors[] = {
     "has(inherited) && a != 'y'",
 };
 
-constexpr const char* kAddresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.1", "10.1.0.1",
-                                      "fd00::1",  "fd00::2",  "fd00:1::1"};
+constexpr const char* kAddresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.1",
+                                      "10.1.0.1", "fd00::1",  "fd00::2",  "fd00:1::1"};
 constexpr const char* kNets[] = {"0.0.0.0/0",   "0.0.0.0/1", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.1/32",
                                  "10.0.1.0/24", "::/0",      "fd00::/64",  "fd00::1/128"};
 
@@ -59,7 +59,9 @@ model::Symbol RandomWorld::pick(std::initializer_list<std::string_view> texts) {
   return sym(*(texts.begin() + rng_.below(texts.size())));
 }
 
-base::IpAddress RandomWorld::address() { return base::parse_address(kAddresses[rng_.index(std::size(kAddresses))]).value(); }
+base::IpAddress RandomWorld::address() {
+  return base::parse_address(kAddresses[rng_.index(std::size(kAddresses))]).value();
+}
 base::Prefix RandomWorld::net() { return base::parse_cidr(kNets[rng_.index(std::size(kNets))]).value(); }
 model::Selector RandomWorld::selector() { return rng_.pick(selectors_); }
 
@@ -87,7 +89,8 @@ model::Membership RandomWorld::membership() {
   for (std::uint64_t n = rng_.below(4); n > 0; --n) m.addresses.push_back(address());
   for (std::uint64_t n = rng_.below(3); n > 0; --n) {
     const std::uint8_t protocols[] = {6, 17, 132};
-    m.ports.push_back({pick({"http", "dns"}), protocols[rng_.index(3)], static_cast<std::uint16_t>(80 + rng_.below(2))});
+    m.ports.push_back(
+        {pick({"http", "dns"}), protocols[rng_.index(3)], static_cast<std::uint16_t>(80 + rng_.below(2))});
   }
   return m;
 }
@@ -135,6 +138,7 @@ model::Rule RandomWorld::rule() {
     rule.icmp = model::IcmpMatch{8, maybe() ? std::optional<std::uint8_t>(0) : std::nullopt};
   }
   if (rule.protocol && rule.protocol->number == 1 && rng_.one_in(4)) rule.not_icmp = model::IcmpMatch{8, std::nullopt};
+  if (rng_.one_in(8)) rule.annotations = {{"ticket", "17"}, {"why", ""}};
   const bool has_ports = !rule.protocol || rule.protocol->number != 1;
   rule.source = entity(has_ports && rng_.one_in(4));
   rule.destination = entity(has_ports && maybe());
@@ -266,12 +270,20 @@ model::Update RandomWorld::node() {
 model::Update RandomWorld::next() {
   const auto make = [&]() -> model::Update {
     switch (rng_.below(16)) {
-      case 0: case 1: case 2: case 3: return workload();
+      case 0:
+      case 1:
+      case 2:
+      case 3: return workload();
       case 4: return host_endpoint();
-      case 5: case 6: return network_set();
-      case 7: case 8: case 9: case 10: return policy();
+      case 5:
+      case 6: return network_set();
+      case 7:
+      case 8:
+      case 9:
+      case 10: return policy();
       case 11: return tier();
-      case 12: case 13: return profile();
+      case 12:
+      case 13: return profile();
       case 14: return pool();
       default: return node();
     }

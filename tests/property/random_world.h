@@ -1,5 +1,6 @@
-// random_world.h: random datastore updates over a very small set of names, addresses and labels, so that collisions of every kind
-// are the rule: two endpoints with one address, policies of equal order, profiles that come and go under their endpoints.
+// random_world.h: random datastore updates over a very small set of names, addresses and labels, so that collisions of
+// every kind are the rule: two endpoints with one address, policies of equal order, profiles that come and go under
+// their endpoints.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// compact_array.h: an array that costs eight bytes when empty and one exact allocation otherwise. For the many small lists of
-// the many objects that rarely change.
+// compact_array.h: an array that costs eight bytes when empty and one exact allocation otherwise. For the many small
+// lists of the many objects that rarely change.
 #pragma once
 
 #include <cstdint>

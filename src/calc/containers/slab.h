@@ -1,5 +1,5 @@
-// slab.h: objects with small stable numbers. A hundred thousand objects refer to each other by four bytes instead of eight, and
-// growing never moves or copies one.
+// slab.h: objects with small stable numbers. A hundred thousand objects refer to each other by four bytes instead of
+// eight, and growing never moves or copies one.
 #pragma once
 
 #include <cstdint>

@@ -39,12 +39,12 @@ void LocalEndpoints::put(const model::HostEndpointKey& key, const model::HostEnd
 }
 
 bool LocalEndpoints::collect(const std::set<GroupId>& changed_groups, Changes& changes) {
-  const bool workloads = workloads_.collect(
-      changed_groups, changes.workloads, changes.workloads_removed,
-      [](const WorkloadOwn& own, const std::vector<Symbol>& profiles, const TierLists& lists) {
-        return std::make_shared<const LocalWorkload>(
-            LocalWorkload{.interface = own.interface, .profiles = profiles, .tiers = lists.normal});
-      });
+  const bool workloads =
+      workloads_.collect(changed_groups, changes.workloads, changes.workloads_removed,
+                         [](const WorkloadOwn& own, const std::vector<Symbol>& profiles, const TierLists& lists) {
+                           return std::make_shared<const LocalWorkload>(
+                               LocalWorkload{.interface = own.interface, .profiles = profiles, .tiers = lists.normal});
+                         });
   const bool hosts = hosts_.collect(
       changed_groups, changes.host_endpoints, changes.host_endpoints_removed,
       [](const HostOwn& own, const std::vector<Symbol>& profiles, const TierLists& lists) {

@@ -23,8 +23,8 @@ class LocalEndpoints {
   void erase(const model::WorkloadEndpointKey& key) { workloads_.erase(key); }
   void erase(const model::HostEndpointKey& key) { hosts_.erase(key); }
 
-  // Endpoints that are new, gone or different, `changed_groups` being those whose policies changed. True if an endpoint itself
-  // changed, so that problems() may have.
+  // Endpoints that are new, gone or different, `changed_groups` being those whose policies changed. True if an endpoint
+  // itself changed, so that problems() may have.
   bool collect(const std::set<GroupId>& changed_groups, Changes& changes);
 
   // Endpoints of this host that contradict each other. Sorted.

@@ -1,5 +1,5 @@
-// local_table.h: this host's endpoints of one kind, each with its group of labels and profiles, and what was last said about it.
-// Used for workload and for host endpoints.
+// local_table.h: this host's endpoints of one kind, each with its group of labels and profiles, and what was last said
+// about it. Used for workload and for host endpoints.
 #pragma once
 
 #include <algorithm>
@@ -48,8 +48,8 @@ class LocalTable {
     entries_.erase(known);
   }
 
-  // Adds the endpoints that differ from what was last said. build(own, profiles, lists) makes the value. True if any endpoint
-  // came, went or changed its own data.
+  // Adds the endpoints that differ from what was last said. build(own, profiles, lists) makes the value. True if any
+  // endpoint came, went or changed its own data.
   template <typename Updated, typename Build>
   bool collect(const std::set<GroupId>& changed_groups, Updated& updated, std::set<Key>& removed, Build build) {
     if (!changed_groups.empty()) {

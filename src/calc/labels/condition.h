@@ -1,5 +1,5 @@
-// condition.h: what a rule side or a policy demands of labels: one selector, and perhaps a second one that must not match.
-// Joining the two is text and evaluation only, so the calculation never parses a selector and needs no interner.
+// condition.h: what a rule side or a policy demands of labels: one selector, and perhaps a second one that must not
+// match. Joining the two is text and evaluation only, so the calculation never parses a selector and needs no interner.
 #pragma once
 
 #include <optional>
@@ -23,9 +23,7 @@ struct Condition {
     return except ? "(" + selector.canonical() + " && !" + except->canonical() + ")" : selector.canonical();
   }
   // "s:…", spec datamodel §5.5.
-  std::string unique_id() const {
-    return except ? model::hashed_id("s:", canonical()) : selector.unique_id();
-  }
+  std::string unique_id() const { return except ? model::hashed_id("s:", canonical()) : selector.unique_id(); }
 };
 
 }  // namespace calc

@@ -80,7 +80,8 @@ void LabelIndex::unlist(GroupId id, std::span<const model::Label> labels) {
   }
 }
 
-LabelIndex::Acquired LabelIndex::acquire(std::span<const model::Label> labels, std::span<const model::Symbol> profiles) {
+LabelIndex::Acquired LabelIndex::acquire(std::span<const model::Label> labels,
+                                         std::span<const model::Symbol> profiles) {
   const Content content{labels, profiles, hash_of(labels, profiles)};
   if (const auto known = by_content_.find(content); known != by_content_.end()) {
     ++groups_[*known].references;

@@ -1,11 +1,12 @@
-// label_index.h: which label sets match which selectors, kept up to date under changes of either side. Used twice: endpoints and
-// network sets of the whole cloud against IP set selectors, local endpoints against policy selectors.
+// label_index.h: which label sets match which selectors, kept up to date under changes of either side. Used twice:
+// endpoints and network sets of the whole cloud against IP set selectors, local endpoints against policy selectors.
 //
-// Endpoints are not matched one by one but by group: those with equal labels and equal profile lists. A cloud of a hundred
-// thousand ports has a few thousand groups, and evaluating a selector once per group is evaluating it for all of them.
+// Endpoints are not matched one by one but by group: those with equal labels and equal profile lists. A cloud of a
+// hundred thousand ports has a few thousand groups, and evaluating a selector once per group is evaluating it for all
+// of them.
 //
-// Costs: a group looks only at the selectors filed under its labels, a selector only at the groups under its rarest label.
-// Not thread-safe; deterministic for the same history of calls.
+// Costs: a group looks only at the selectors filed under its labels, a selector only at the groups under its rarest
+// label. Not thread-safe; deterministic for the same history of calls.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +98,8 @@ class LabelIndex {
   };
   using Symbols = boost::unordered_flat_set<model::Symbol, std::hash<model::Symbol>>;
   using GroupsByValue = boost::unordered_flat_map<model::Symbol, IdSet, std::hash<model::Symbol>>;
-  // Every label name that some group has. The groups behind it are listed only once a selector asks for the name: most labels
-  // of most clouds occur in no selector.
+  // Every label name that some group has. The groups behind it are listed only once a selector asks for the name: most
+  // labels of most clouds occur in no selector.
   struct Name {
     std::uint32_t groups = 0;
     std::unique_ptr<GroupsByValue> by_value;

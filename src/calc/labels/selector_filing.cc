@@ -1,5 +1,6 @@
-// Any label that a selector demands would do to file it under. The best one is where the fewest selectors lie already: with ten
-// thousand selectors `alpha == "beta" && has(set-N)`, the first label would put them all in one heap, the second one each.
+// Any label that a selector demands would do to file it under. The best one is where the fewest selectors lie already:
+// with ten thousand selectors `alpha == "beta" && has(set-N)`, the first label would put them all in one heap, the
+// second one each.
 #include "calc/labels/selector_filing.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// selector_filing.h: which selectors can a given label set possibly match? Each selector is filed under one label it demands
-// (spec felix-agent §3.6), so that a changed endpoint looks at a few selectors and not at ten thousand.
+// selector_filing.h: which selectors can a given label set possibly match? Each selector is filed under one label it
+// demands (spec felix-agent §3.6), so that a changed endpoint looks at a few selectors and not at ten thousand.
 #pragma once
 
 #include <cstdint>

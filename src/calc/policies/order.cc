@@ -60,7 +60,8 @@ bool policy_before(std::optional<double> order_a, const model::PolicyKey& a, std
   const double first = sortable(order_a);
   const double second = sortable(order_b);
   if (first != second) return first < second;
-  // The texts are only needed where the name alone does not decide: names contain no '/', but may contain characters before it.
+  // The texts are only needed where the name alone does not decide: names contain no '/', but may contain characters
+  // before it.
   const std::string_view name_a = a.name.view();
   const std::string_view name_b = b.name.view();
   if (!name_a.starts_with(name_b) && !name_b.starts_with(name_a)) return name_a < name_b;

@@ -12,10 +12,10 @@ namespace calc {
 
 using model::Symbol;
 
-// Policies may name a tier that has no Tier object; it counts as one without order and with default action Deny, after all
-// others. That is normal on OpenStack, where nobody creates tier "default". A deleted tier becomes such a one: its former
-// default action is not remembered (the original remembers it until it restarts), because what a host does must follow from
-// the datastore's content alone, and Deny is the safe reading.
+// Policies may name a tier that has no Tier object; it counts as one without order and with default action Deny, after
+// all others. That is normal on OpenStack, where nobody creates tier "default". A deleted tier becomes such a one: its
+// former default action is not remembered (the original remembers it until it restarts), because what a host does must
+// follow from the datastore's content alone, and Deny is the safe reading.
 class TierTable {
  public:
   // True if something changed.

@@ -40,7 +40,7 @@ void PolicyTable::mark_groups(SlotId slot) {
 
 void PolicyTable::mark_order(PolicyId id) { unranked_.insert(id); }
 
-void PolicyTable::put(const model::PolicyKey& key, model::Policy policy) {
+void PolicyTable::put(const model::PolicyKey& key, const model::Policy& policy) {
   const auto [known, is_new] = by_key_.try_emplace(key, kNoIndex);
   if (is_new) {
     known->second = policies_.allocate();
@@ -58,9 +58,10 @@ void PolicyTable::put(const model::PolicyKey& key, model::Policy policy) {
                     .do_not_track = policy.do_not_track,
                     .pre_dnat = policy.pre_dnat,
                     .apply_on_forward = policy.apply_on_forward};
-  StoredRules rules(std::move(policy.ingress), std::move(policy.egress));
+  StoredRules rules(policy.ingress, policy.egress);
   const bool same_selector = !is_new && slots_[entry.slot].selector == policy.selector;
-  const bool same_place = same_selector && entry.tier == policy.tier && entry.order == policy.order && entry.flags == flags;
+  const bool same_place =
+      same_selector && entry.tier == policy.tier && entry.order == policy.order && entry.flags == flags;
   const bool same_content = same_selector && entry.tier == policy.tier && entry.flags == flags &&
                             entry.needed_everywhere == policy.needed_on_every_node && entry.rules == rules;
   if (same_place && same_content) return;

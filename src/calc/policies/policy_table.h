@@ -1,8 +1,9 @@
-// policy_table.h: which policies apply to which local endpoints, and in which order (spec felix-agent §3.3, §3.4, §3.7).
+// policy_table.h: which policies apply to which local endpoints, and in which order (spec felix-agent §3.3, §3.4,
+// §3.7).
 //
-// Local endpoints appear as groups of equal labels and profiles; a policy is active when its selector matches a group, or when
-// it asks to be programmed everywhere. Policies with the same selector share one entry in the label index, so matching costs
-// by distinct selectors, not by policies.
+// Local endpoints appear as groups of equal labels and profiles; a policy is active when its selector matches a group,
+// or when it asks to be programmed everywhere. Policies with the same selector share one entry in the label index, so
+// matching costs by distinct selectors, not by policies.
 //
 // Staged policies are listed with the others but never programmed; see output.h.
 #pragma once
@@ -34,7 +35,7 @@ class PolicyTable {
  public:
   explicit PolicyTable(const ProfileLabels& profiles) : local_(profiles) {}
 
-  void put(const model::PolicyKey& key, model::Policy policy);
+  void put(const model::PolicyKey& key, const model::Policy& policy);
   void erase(const model::PolicyKey& key);
   void put_tier(Symbol name, const model::Tier& tier);
   void erase_tier(Symbol name);
@@ -110,8 +111,8 @@ class PolicyTable {
   Slab<Entry> policies_;
   boost::unordered_flat_map<model::PolicyKey, PolicyId, KeyHash> by_key_;
   Slab<Slot> slots_;
-  // Selectors parsed from one text are one object (SelectorCache), so its address tells them apart; two objects of equal text
-  // only mean one entry more.
+  // Selectors parsed from one text are one object (SelectorCache), so its address tells them apart; two objects of
+  // equal text only mean one entry more.
   boost::unordered_flat_map<const std::string*, SlotId> by_selector_;
 
   Ids dirty_policies_;

@@ -1,7 +1,7 @@
 // profile_table.h: the rules of profiles, and which profiles this host's endpoints use.
 //
-// A profile that an endpoint names and that does not exist is a deny-all stand-in (spec felix-agent §3.3): a missing profile
-// must not open anything. projectcalico-default-allow always exists.
+// A profile that an endpoint names and that does not exist is a deny-all stand-in (spec felix-agent §3.3): a missing
+// profile must not open anything. projectcalico-default-allow always exists.
 #pragma once
 
 #include <optional>

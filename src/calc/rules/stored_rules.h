@@ -1,38 +1,35 @@
-// stored_rules.h: how the rules of policies and profiles wait until this host needs them. Most of a cloud's policies never
-// become active here.
+// stored_rules.h: how the rules of policies and profiles wait until this host needs them. Most of a cloud's policies
+// never become active here, and a model::Rule is half a kilobyte of mostly empty fields, so they are kept as a few
+// bytes each.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <utility>
 #include <vector>
 
+#include "calc/containers/compact_array.h"
 #include "model/policy.h"
 
 namespace calc {
 
+// Immutable. Rules read back are equal to those put in.
 class StoredRules {
  public:
   StoredRules() = default;
-  StoredRules(std::vector<model::Rule> ingress, std::vector<model::Rule> egress) {
-    if (!ingress.empty() || !egress.empty()) {
-      body_ = std::make_unique<Body>(Body{std::move(ingress), std::move(egress)});
-    }
-  }
+  StoredRules(const std::vector<model::Rule>& ingress, const std::vector<model::Rule>& egress);
 
-  std::vector<model::Rule> ingress() const { return body_ ? body_->ingress : std::vector<model::Rule>(); }
-  std::vector<model::Rule> egress() const { return body_ ? body_->egress : std::vector<model::Rule>(); }
+  std::vector<model::Rule> ingress() const;
+  std::vector<model::Rule> egress() const;
 
-  friend bool operator==(const StoredRules& a, const StoredRules& b) {
-    if (!a.body_ || !b.body_) return !a.body_ && !b.body_;
-    return *a.body_ == *b.body_;
-  }
+  friend bool operator==(const StoredRules& a, const StoredRules& b);
 
  private:
   struct Body {
-    std::vector<model::Rule> ingress, egress;
-    friend bool operator==(const Body&, const Body&) = default;
+    CompactArray<char> ingress;
+    CompactArray<char> egress;
+    std::vector<model::Selector> selectors;  // each once; the bytes refer to them by position
   };
-  std::unique_ptr<const Body> body_;
+  std::unique_ptr<const Body> body_;  // null if there are no rules
 };
 
 }  // namespace calc

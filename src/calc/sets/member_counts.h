@@ -1,5 +1,6 @@
-// member_counts.h: the members of one IP set, each with the number of objects that contribute it, and what changed since the
-// last look. Two endpoints with one address are normal (a live migration), so a member leaves with its last contributor.
+// member_counts.h: the members of one IP set, each with the number of objects that contribute it, and what changed
+// since the last look. Two endpoints with one address are normal (a live migration), so a member leaves with its last
+// contributor.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
-// set_index.h: IP set membership (spec felix-agent §3.6): every endpoint and network set of the cloud on one side, the sets that
-// this host's rules use on the other.
+// set_index.h: IP set membership (spec felix-agent §3.6): every endpoint and network set of the cloud on one side, the
+// sets that this host's rules use on the other.
 //
-// Sets are reference counted by acquire() and release(); a set is filled, and one without references dropped, only by collect(),
-// so that a set which loses its last user and finds a new one between two flushes never leaves the kernel.
+// Sets are reference counted by acquire() and release(); a set is filled, and one without references dropped, only by
+// collect(), so that a set which loses its last user and finds a new one between two flushes never leaves the kernel.
 //
-// Costs: an endpoint change is proportional to the sets it is or was in; a new set to its members and to the groups that have
-// its rarest label. Not thread-safe.
+// Costs: an endpoint change is proportional to the sets it is or was in; a new set to its members and to the groups
+// that have its rarest label. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,8 @@ class SetIndex {
   void end_resync();
 
  private:
-  // An endpoint or network set. The usual endpoint has one IPv4 address and no named ports and needs no allocation here.
+  // An endpoint or network set. The usual endpoint has one IPv4 address and no named ports and needs no allocation
+  // here.
   struct Holder {
     GroupId group = kNoIndex;
     std::uint32_t next = kNoIndex;  // of the same group

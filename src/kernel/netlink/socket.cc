@@ -28,13 +28,25 @@ void set_option(int fd, int level, int option, int value) {
 
 Error socket_error(int number, std::string_view what) { return Error::system(number, what).in("netlink"); }
 
+// A receive that timed out says EAGAIN, which helps nobody.
+Error timely(Error error) {
+  if (error.error_number() != EAGAIN && error.error_number() != EWOULDBLOCK) return error;
+  return Error::unavailable("netlink: the kernel did not answer in time");
+}
+
 bool is_overrun(const Error& error) { return error.error_number() == ENOBUFS; }
 
 }  // namespace
 
 Result<Socket> Socket::open(Bus bus, const SocketOptions& options) {
-  const int protocol = bus == Bus::kRoute ? NETLINK_ROUTE : NETLINK_NETFILTER;
-  const int mode = options.non_blocking ? SOCK_NONBLOCK : 0;
+  Socket socket(bus, options);
+  if (auto opened = socket.reopen(); !opened) return fail(std::move(opened).error());
+  return socket;
+}
+
+Result<> Socket::reopen() {
+  const int protocol = bus_ == Bus::kRoute ? NETLINK_ROUTE : NETLINK_NETFILTER;
+  const int mode = options_.non_blocking ? SOCK_NONBLOCK : 0;
   base::Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | mode, protocol));
   if (!fd) return fail(socket_error(errno, "open socket"));
   sockaddr_nl address{};
@@ -42,24 +54,29 @@ Result<Socket> Socket::open(Bus bus, const SocketOptions& options) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return fail(socket_error(errno, "bind socket"));
   }
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options.timeout);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.timeout);
   timeval timeout{};
   timeout.tv_sec = seconds.count();
-  timeout.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(options.timeout - seconds).count());
+  timeout.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(options_.timeout - seconds).count());
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0) {
     return fail(socket_error(errno, "set receive timeout"));
   }
-  set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
-  set_option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, options.receive_buffer);
+  set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, options_.receive_buffer);
+  set_option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, options_.receive_buffer);
   set_option(fd.get(), SOL_SOCKET, SO_SNDBUF, kSendBuffer);
   set_option(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, kSendBuffer);
   set_option(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, 1);
   set_option(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, 1);
-  Socket socket(std::move(fd));
   const int on = 1;
-  socket.strict_ =
-      bus == Bus::kRoute && ::setsockopt(socket.fd(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) == 0;
-  return socket;
+  strict_ = bus_ == Bus::kRoute && ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on) == 0;
+  fd_ = std::move(fd);
+  broken_ = false;
+  return {};
+}
+
+Result<> Socket::recover() {
+  if (!broken_) return {};
+  return reopen();
 }
 
 Result<> Socket::join(unsigned group) {
@@ -95,6 +112,7 @@ Result<Bytes> Socket::receive(int flags) {
 }
 
 Result<std::vector<Reply>> Socket::execute(Batch& batch) {
+  if (auto ready = recover(); !ready) return fail(std::move(ready).error());
   std::vector<Reply> replies(batch.size());
   std::size_t first = 0;
   while (first < batch.size()) {
@@ -109,8 +127,12 @@ Result<std::vector<Reply>> Socket::execute(Batch& batch) {
       ++last;
     }
     std::vector<Reply> window(last - first);
-    if (auto sent = send_bytes(batch.bytes(first, last)); !sent) return fail(std::move(sent).error());
-    if (auto done = collect(sequence, window.size(), window); !done) return fail(std::move(done).error());
+    auto done = send_bytes(batch.bytes(first, last));
+    if (done) done = collect(sequence, window.size(), window);
+    if (!done) {
+      broken_ = true;
+      return fail(std::move(done).error());
+    }
     std::move(window.begin(), window.end(), replies.begin() + static_cast<std::ptrdiff_t>(first));
     first = last;
   }
@@ -121,12 +143,7 @@ Result<> Socket::collect(std::uint32_t first, std::size_t count, std::vector<Rep
   std::size_t open = count;
   while (open > 0) {
     auto bytes = receive(0);
-    if (!bytes) {
-      const int number = bytes.error().error_number();
-      if (number == EAGAIN || number == EWOULDBLOCK)
-        return fail(Error::unavailable("netlink: the kernel did not answer in time"));
-      return fail(std::move(bytes).error());
-    }
+    if (!bytes) return fail(timely(std::move(bytes).error()));
     MessageReader reader(*bytes);
     while (const auto message = reader.next()) {
       const std::uint32_t index = message->sequence - first;  // wraps, so older answers become huge
@@ -149,6 +166,7 @@ Result<> Socket::collect(std::uint32_t first, std::size_t count, std::vector<Rep
 
 Result<> Socket::dump(Batch& request, std::string_view what, const std::function<void()>& restart,
                       const Handler& handler) {
+  if (auto ready = recover(); !ready) return fail(std::move(ready).error());
   for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
     if (attempt > 0) restart();
     auto end = dump_once(request, what, handler);
@@ -166,7 +184,10 @@ Result<Socket::DumpEnd> Socket::dump_once(Batch& request, std::string_view what,
   bool interrupted = false;
   for (;;) {
     auto bytes = receive(0);
-    if (!bytes) return fail(std::move(bytes).error().in(what));
+    if (!bytes) {
+      broken_ = true;
+      return fail(timely(std::move(bytes).error()).in(what));
+    }
     MessageReader reader(*bytes);
     while (const auto message = reader.next()) {
       if (message->sequence != sequence) continue;
@@ -182,7 +203,10 @@ Result<Socket::DumpEnd> Socket::dump_once(Batch& request, std::string_view what,
       }
       return interrupted ? DumpEnd::kInterrupted : DumpEnd::kComplete;
     }
-    if (reader.malformed()) return fail(Error::internal("malformed answer").in(what));
+    if (reader.malformed()) {
+      broken_ = true;
+      return fail(Error::internal("malformed answer").in(what));
+    }
   }
 }
 

@@ -4,6 +4,9 @@
 // the time the kernel works or waits for its own locks), at most `timeout`. For events use receive_events() from a
 // readable callback.
 //
+// After a conversation that broke (no answer in time, lost answers), the next one starts on a new socket: the old one
+// may still be in the middle of a dump, and the kernel allows one at a time.
+//
 // Every request carries NLM_F_ACK and a fresh sequence number; answers are matched by it, and answers to anything else
 // (left over from a call that timed out) are ignored.
 #pragma once
@@ -41,8 +44,12 @@ class Socket {
  public:
   [[nodiscard]] static base::Result<Socket> open(Bus bus, const SocketOptions& options = {});
 
+  // Changes with reopen(), and for blocking use without notice.
   int fd() const { return fd_.get(); }
   bool strict() const { return strict_; }  // the kernel honours filters in dump requests (4.20 and later)
+
+  // Throws away whatever is under way. Groups have to be joined again. Unwatch fd() before.
+  [[nodiscard]] base::Result<> reopen();
 
   // Joins a multicast group by number (RTNLGRP_…, NFNLGRP_…).
   [[nodiscard]] base::Result<> join(unsigned group);
@@ -65,14 +72,18 @@ class Socket {
   static constexpr int kDumpAttempts = 5;
 
  private:
-  explicit Socket(base::Fd fd) : fd_(std::move(fd)) {}
+  Socket(Bus bus, const SocketOptions& options) : bus_(bus), options_(options) {}
+  [[nodiscard]] base::Result<> recover();
   [[nodiscard]] base::Result<> send_bytes(Bytes bytes);
   [[nodiscard]] base::Result<Bytes> receive(int flags);
   [[nodiscard]] base::Result<> collect(std::uint32_t first, std::size_t count, std::vector<Reply>& replies);
   enum class DumpEnd { kComplete, kInterrupted };
   [[nodiscard]] base::Result<DumpEnd> dump_once(Batch& request, std::string_view what, const Handler& handler);
 
+  Bus bus_;
+  SocketOptions options_;
   base::Fd fd_;
+  bool broken_ = false;
   bool strict_ = false;
   std::uint32_t sequence_ = 0;
   std::vector<std::uint8_t> buffer_;

@@ -84,6 +84,7 @@ class Conformance : public ::testing::TestWithParam<Backend> {
 
   static inline int last_prefix_ = 0;  // a shared server keeps what earlier tests wrote
   const std::string prefix_;
+  os::LoopThread loop_{"requests"};  // outlives the store
   std::unique_ptr<StoreUnderTest> under_test_ = GetParam().make();
   store::BlockingStore client_{under_test_->store()};
 };
@@ -186,11 +187,10 @@ TEST_P(Conformance, ListIsSortedAndBounded) {
 
 TEST_P(Conformance, ReadLimitTellsThatThereIsMore) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(client_.put(key(fmt::format("k{}", i)), "v"));
-  os::LoopThread thread("reader");
   std::promise<base::Result<store::ReadReply>> promise;
-  store().read({.key = prefix_, .range_end = store::prefix_end(prefix_), .limit = 2, .keys_only = true}, {}, thread.loop(),
+  store().read({.key = prefix_, .range_end = store::prefix_end(prefix_), .limit = 2, .keys_only = true}, {}, loop_.loop(),
                [&](base::Result<store::ReadReply> reply) { promise.set_value(std::move(reply)); });
-  thread.start();
+  loop_.start();
   const auto reply = promise.get_future().get();
   ASSERT_TRUE(reply);
   EXPECT_TRUE(reply->more);
