@@ -1,22 +1,12 @@
 #include "agent/running.h"
 
-#include <random>
-
 #include "agent/node_selector.h"
 #include "agent/settings_map.h"
+#include "os/random.h"
 
 namespace agent {
-namespace {
 
 using P = config::Parameter;
-
-std::function<double()> make_jitter() {
-  return [engine = std::make_shared<std::minstd_rand>(std::random_device{}())] {
-    return std::uniform_real_distribution<double>(0.0, 1.0)(*engine);
-  };
-}
-
-}  // namespace
 
 Running::Running(const World& world, StartupResult start)
     : world_(world),
@@ -37,7 +27,7 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
         edge, *r->status_store_, world.log, world.metrics,
         EndpointStatusOptions{.delay = config.duration(P::kEndpointReportingDelaySecs),
                               .prefixes = {paths.workload_prefix(), paths.host_endpoint_prefix()}},
-        make_jitter());
+        os::make_jitter());
   }
   r->process_status_ = std::make_unique<ProcessStatusReporter>(edge, *r->status_store_, world.log, paths,
                                                                config.duration(P::kReportingTTLSecs), world.process_started);
