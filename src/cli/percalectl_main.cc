@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/system_environment.h"
 #ifdef PERCALE_HAVE_LAB
-#include "lab/lab.h"
+#include "lab/command.h"
 #endif
 
 int main(int argc, char** argv, char** variables) {
@@ -18,7 +18,7 @@ int main(int argc, char** argv, char** variables) {
   cli::SystemEnvironment environment(variables);
   std::vector<cli::ForeignCommand> foreign;
 #ifdef PERCALE_HAVE_LAB
-  foreign.push_back({"lab", "Run several hosts on one machine.", lab::run_lab});
+  foreign.push_back({"lab", "Run several hosts on one machine.", lab::run_command});
 #endif
   return cli::run(program, arguments, environment, foreign);
 }

@@ -177,6 +177,54 @@ TEST_F(MalformedTest, DiagnosticsTellTheWholeStory) {
             "UDPLite or a number from 1 to 255. Until then no rule of the policy is applied.\n");
 }
 
+class MeasuredCloudTest : public DecoderFixture {};
+
+// As the program that measures agents writes them: a cloud of these is what start-up time is measured with.
+TEST_F(MeasuredCloudTest, Decodes) {
+  const auto endpoint = decode<WorkloadEndpointChange>(
+      "workloadendpoints/openstack/r7-openstack-vm5007-1000138f--aaaa--4bbb--8ccc--000000005007",
+      R"j({"kind": "WorkloadEndpoint", "apiVersion": "projectcalico.org/v3",
+"metadata": {"name": "r7-openstack-vm5007-1000138f--aaaa--4bbb--8ccc--000000005007",
+"creationTimestamp": "2026-01-31T09:00:00Z", "uid": "2265b1f5-0000-4000-8000-d8f191b7584a",
+"namespace": "openstack", "labels": {"projectcalico.org/namespace": "openstack",
+"projectcalico.org/orchestrator": "openstack", "projectcalico.org/openstack-project-id": "p7",
+"projectcalico.org/openstack-network-name": "net",
+"sg.projectcalico.org/openstack-5e6a0000-0000-4000-8000-000000000007": "g7",
+"sg-name.projectcalico.org/openstack-g7": "5e6a0000-0000-4000-8000-000000000007",
+"sg.projectcalico.org/openstack-5e6a0000-0000-4000-8000-000000000050": "g50",
+"sg-name.projectcalico.org/openstack-g50": "5e6a0000-0000-4000-8000-000000000050"}},
+"spec": {"orchestrator": "openstack", "workload": "vm5007", "node": "r7",
+"endpoint": "1000138f-aaaa-4bbb-8ccc-000000005007", "interfaceName": "tap1000138f-aa",
+"mac": "fa:16:3e:00:13:8f", "ipNetworks": ["10.65.20.9/32"], "allowedIps": [], "ipv4Gateway": "169.254.1.1"}})j");
+  ASSERT_TRUE(endpoint) << diagnostics();
+  EXPECT_EQ(endpoint->node, symbol("r7"));
+  EXPECT_EQ(endpoint->interface, nullptr);
+  EXPECT_EQ(endpoint->membership.labels.size(), 8u);
+  EXPECT_EQ(endpoint->membership.addresses, std::vector{address("10.65.20.9")});
+
+  const auto policy =
+      decode<PolicyChange>("networkpolicies/openstack/ossg.default.5e6a0000-0000-4000-8000-000000000007",
+                           R"j({"kind": "NetworkPolicy", "apiVersion": "projectcalico.org/v3",
+"metadata": {"name": "ossg.default.5e6a0000-0000-4000-8000-000000000007",
+"creationTimestamp": "2026-01-31T09:00:00Z", "uid": "cd613e30-0000-4000-8000-1027c386bbc4",
+"namespace": "openstack"}, "spec": {"ingress": [{"action": "Allow", "ipVersion": 4,
+"source": {"selector": "has(sg.projectcalico.org/openstack-5e6a0000-0000-4000-8000-000000000007)"}},
+{"action": "Allow", "ipVersion": 4, "protocol": 6, "destination": {"ports": [22]},
+"source": {"nets": ["10.7.0.0/16"]}}, {"action": "Allow", "ipVersion": 4, "protocol": 6,
+"destination": {"ports": ["8000:8008"]}}, {"action": "Allow", "ipVersion": 4, "protocol": "ICMP"},
+{"action": "Allow", "ipVersion": 4, "protocol": 17, "destination": {"ports": [20000]}}],
+"egress": [{"action": "Allow", "ipVersion": 4}, {"action": "Allow", "ipVersion": 6}],
+"selector": "has(sg.projectcalico.org/openstack-5e6a0000-0000-4000-8000-000000000007)"}})j");
+  ASSERT_TRUE(policy) << diagnostics();
+  EXPECT_EQ(diagnostics(), "");
+  EXPECT_TRUE(policy->selector.matches(endpoint->membership.labels));
+  ASSERT_EQ(policy->ingress.size(), 5u);
+  EXPECT_TRUE(policy->ingress[0].source.selector->matches(endpoint->membership.labels));
+  EXPECT_EQ(policy->ingress[3].protocol->name.view(), "icmp");
+  EXPECT_EQ(policy->ingress[4].destination.ports, (std::vector{Port{20000, 20000, {}}}));
+  EXPECT_EQ(policy->egress.size(), 2u);
+}
+
 class DocumentTest : public DecoderFixture {};
 
 TEST_F(DocumentTest, PassThroughKeepsEverything) {

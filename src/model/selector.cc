@@ -92,6 +92,12 @@ base::Result<Selector> SelectorCache::parse(std::string_view text) {
   return selector;
 }
 
+base::Result<> check_selector(std::string_view text) {
+  auto tree = selector::parse_tree(text);
+  if (!tree) return base::fail(std::move(tree).error());
+  return {};
+}
+
 base::Result<std::string> with_label_prefix(std::string_view selector, std::string_view prefix) {
   auto tree = selector::parse_tree(selector);
   if (!tree) return base::fail(std::move(tree).error());

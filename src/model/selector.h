@@ -72,6 +72,9 @@ class SelectorCache {
 //   hashed_id("s:", selector.canonical())   hashed_id("n:", selector.unique_id() + ",tcp,http")
 std::string hashed_id(std::string_view kind, std::string_view content);
 
+// Whether the text parses; costs a third of building a Selector and keeps nothing.
+base::Result<> check_selector(std::string_view text);
+
 // Textual rewriting helpers of spec §5.7–5.8: parse, prefix every label name, print canonically.
 base::Result<std::string> with_label_prefix(std::string_view selector, std::string_view prefix);
 

@@ -58,7 +58,7 @@ std::vector<Rule> read_rules(const Field& list, std::string_view ns, Context& co
 Labels read_labels(const Field& map, Context& context);
 
 // Nothing if it does not parse, which refuses the object; empty if absent or blank.
-std::optional<std::string_view> read_selector(const Field& field, Context& context);
+std::optional<std::string_view> read_selector(const Field& field);
 // The merged expression. Parts that parse can fail together only by nesting too deep.
 Selector parse_merged(const Field& field, std::string_view merged, Context& context);
 

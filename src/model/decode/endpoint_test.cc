@@ -229,6 +229,14 @@ TEST_F(WorkloadTest, QosOfTheWrongTypeRefuses) {
   EXPECT_EQ(last.diagnostics.at(0).field, "spec.qosControls.dscp");
 }
 
+TEST_F(WorkloadTest, Dscp) {
+  for (const auto& [text, value] : {std::pair{"0", 0}, {"63", 63}, {" 10 ", 10}, {"ef", 46}, {"CS6", 48}, {"Df", 0}}) {
+    EXPECT_EQ(decode::parse_dscp(text), value) << text;
+  }
+  for (const char* text : {"", "64", "-1", "CS7", "AF1", "1.0"})
+    EXPECT_EQ(decode::parse_dscp(text), std::nullopt) << text;
+}
+
 TEST_F(WorkloadTest, Names) {
   struct Case {
     std::string_view name;

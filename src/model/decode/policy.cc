@@ -26,10 +26,10 @@ void read_types(const Field& types, Policy& policy) {
 
 void read_policy_selector(const Field& spec, const Key& key, Context& context, Policy& policy) {
   const Field field = spec.member("selector");
-  const auto selector = read_selector(field, context);
-  const auto accounts = read_selector(spec.member("serviceAccountSelector"), context);
+  const auto selector = read_selector(field);
+  const auto accounts = read_selector(spec.member("serviceAccountSelector"));
   auto namespaces = std::optional<std::string_view>("");
-  if (is_global(key.kind)) namespaces = read_selector(spec.member("namespaceSelector"), context);
+  if (is_global(key.kind)) namespaces = read_selector(spec.member("namespaceSelector"));
   if (!selector || !accounts || !namespaces) return;
   policy.selector = parse_merged(field, merge_policy_selectors({*selector, *namespaces, *accounts}, key.ns), context);
 }

@@ -231,6 +231,23 @@ TEST_F(PolicyTest, Rules) {
       ElementsAre(Port{0, 0, symbol("x")}));
 }
 
+TEST_F(PolicyTest, PortsAsTextOfDigits) {
+  const auto found = rule(R"j("action": "Allow", "protocol": "TCP", "destination": {"ports": ["80", "080"]})j");
+  ASSERT_TRUE(found) << diagnostics();
+  EXPECT_THAT(found->destination.ports, ElementsAre(Port{80, 80, {}}, Port{80, 80, {}}));
+  EXPECT_FALSE(rule(R"j("action": "Allow", "protocol": "TCP", "destination": {"ports": ["65536"]})j"));
+}
+
+// Alone it is just within the limit; joined with its namespace it is not.
+TEST_F(PolicyTest, SelectorsThatNestTooDeepToBeJoinedRefuse) {
+  const std::string deepest = std::string(256, '(') + "has(a)" + std::string(256, ')');
+  EXPECT_TRUE(policy("globalnetworkpolicies/p", "{\"selector\": \"" + deepest + "\"}"));
+  EXPECT_FALSE(policy("networkpolicies/ns/p", "{\"selector\": \"" + deepest + "\"}"));
+  EXPECT_THAT(diagnostics(), HasSubstr("cannot be joined with its namespace"));
+  EXPECT_FALSE(rule("\"action\": \"Allow\", \"source\": {\"selector\": \"" + deepest + "\"}"));
+  EXPECT_EQ(last.diagnostics.at(0).field, "spec.ingress[0].source.selector");
+}
+
 // By number, an ICMP protocol does not say its family in the rendered rule, but the ICMP match needs one.
 TEST_F(PolicyTest, NumericIcmpImpliesItsFamily) {
   EXPECT_EQ(rule(R"j("action": "Allow", "protocol": 1, "icmp": {"type": 8})j")->ip_version, base::Family::kIpv4);

@@ -46,16 +46,16 @@ std::string read_service(const Field& services, std::string_view ns) {
 void read_entity_selectors(const Field& side, std::string_view ns, Context& context, RuleEntity& entity) {
   const Field accounts = side.member("serviceAccounts");
   const Field selector_field = side.member("selector");
-  const auto selector = read_selector(selector_field, context);
-  const auto not_selector = read_selector(side.member("notSelector"), context);
-  const auto namespaces = read_selector(side.member("namespaceSelector"), context);
-  const auto account_selector = read_selector(accounts.member("selector"), context);
+  const auto selector = read_selector(selector_field);
+  const auto not_selector = read_selector(side.member("notSelector"));
+  const auto namespaces = read_selector(side.member("namespaceSelector"));
+  const auto account_selector = read_selector(accounts.member("selector"));
   std::string names = read_account_names(accounts.member("names"));
   if (!selector || !not_selector || !namespaces || !account_selector) return;
   const std::string merged =
       merge_entity_selectors({*selector, *not_selector, *namespaces, *account_selector, std::move(names)}, ns);
   if (!merged.empty()) entity.selector = parse_merged(selector_field, merged, context);
-  if (!not_selector->empty()) entity.not_selector = *context.selectors.parse(*not_selector);
+  if (!not_selector->empty()) entity.not_selector = parse_merged(side, *not_selector, context);
 }
 
 RuleEntity read_entity(const Field& side, std::string_view ns, Context& context) {
@@ -171,13 +171,13 @@ std::vector<Rule> read_rules(const Field& list, std::string_view ns, Context& co
   return rules;
 }
 
-std::optional<std::string_view> read_selector(const Field& field, Context& context) {
+std::optional<std::string_view> read_selector(const Field& field) {
   std::string_view text = field.text();
   // Blank counts as absent; otherwise blanks stay, for a line feed among them is an error (spec §5.1).
   if (text.find_first_not_of(" \t") == std::string_view::npos) text = {};
-  const auto selector = context.selectors.parse(text);
-  if (selector) return text;
-  field.refuse_text(std::string("is not a selector: ").append(selector.error().text()),
+  const auto checked = check_selector(text);
+  if (checked) return text;
+  field.refuse_text(std::string("is not a selector: ").append(checked.error().text()),
                     "write it like role == 'db' && has(site)");
   return std::nullopt;
 }

@@ -100,6 +100,10 @@ Guests::Guests(std::size_t count) {
   for (const char* path : {"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"}) {
     CHECK(os::write_in_place(path, "1"));
   }
+  // Addresses are usable at once: duplicate address detection takes a second and proves nothing here.
+  for (const char* path : {"/proc/sys/net/ipv6/conf/default/accept_dad", "/proc/sys/net/ipv6/conf/all/accept_dad"}) {
+    CHECK(os::write_in_place(path, "0"));
+  }
   const std::string tag = "pc" + std::to_string(getpid());
   for (std::size_t i = 0; i < count; ++i) {
     const auto number = static_cast<std::uint8_t>(i + 1);
