@@ -1,9 +1,10 @@
 #include "agent/http_server.h"
 
 #include <arpa/inet.h>
+#include <functional>
+#include <mutex>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -11,6 +12,7 @@
 
 #include "agent/process_metrics.h"
 #include "base/fd.h"
+#include "os/event_loop.h"
 
 namespace agent {
 namespace {
@@ -37,13 +39,22 @@ std::string ask(std::uint16_t port, std::string_view request) {
   return reply;
 }
 
-// The server binds on its own thread.
+// The server works on its own thread.
+bool wait_until(const std::function<bool()>& holds) {
+  os::EventLoop loop;
+  int tries = 0;
+  std::function<void()> look = [&] {
+    if (holds() || ++tries == 2000) return loop.stop();
+    loop.after(std::chrono::milliseconds(1), look);
+  };
+  look();
+  loop.run();
+  return holds();
+}
+
 std::uint16_t wait_for_port(const HttpServer& server, const std::string& name) {
-  for (int i = 0; i < 2000; ++i) {
-    if (const std::uint16_t port = server.port_of(name)) return port;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return 0;
+  wait_until([&] { return server.port_of(name) != 0; });
+  return server.port_of(name);
 }
 
 HttpReply hello(std::string_view path) {
@@ -113,9 +124,7 @@ TEST(HttpServer, APortInUseIsReportedAndTakenWhenFree) {
   const std::uint16_t port = wait_for_port(*first, "one");
   HttpServer second(log);
   second.serve("two", "127.0.0.1", port, hello);
-  for (int i = 0; i < 1000 && log.lines().find("http.bind_failed") == std::string::npos; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  wait_until([&] { return log.lines().find("http.bind_failed") != std::string::npos; });
   EXPECT_THAT(log.lines(), HasSubstr("http.bind_failed Cannot serve two: Address already in use"));
   first.reset();
   EXPECT_EQ(wait_for_port(second, "two"), port);
@@ -125,7 +134,7 @@ TEST(HttpServer, AnUnknownHostIsReported) {
   Lines log;
   HttpServer server(log);
   server.serve("x", "no-such-host.invalid", 0, hello);
-  for (int i = 0; i < 1000 && log.lines().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  wait_until([&] { return !log.lines().empty(); });
   EXPECT_THAT(log.lines(), HasSubstr("neither an address nor a name in /etc/hosts"));
 }
 

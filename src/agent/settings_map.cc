@@ -1,11 +1,14 @@
 #include "agent/settings_map.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace agent {
 namespace {
 
 using P = config::Parameter;
+
+constexpr std::chrono::milliseconds kMinFirstCheck{50};
 
 render::AllowAction allow_action(std::string_view text) {
   return text == "RETURN" ? render::AllowAction::kReturn : render::AllowAction::kAccept;
@@ -112,6 +115,28 @@ render::Settings render_settings(const config::Resolved& resolved, const config:
   out.log_prefix = resolved.text(P::kLogPrefix);
   out.log_rate_limit = resolved.text(P::kLogActionRateLimit);
   out.log_rate_burst = static_cast<int>(resolved.integer(P::kLogActionRateLimitBurst));
+  return out;
+}
+
+dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render) {
+  const auto whole_milliseconds = [](base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d); };
+  dataplane::Settings out;
+  out.render = render;
+  out.workload.ipv6 = render.ipv6;
+  out.workload.route_protocol = static_cast<std::uint8_t>(resolved.integer(P::kDeviceRouteProtocol));
+  out.workload.priority_v4 = static_cast<std::uint32_t>(resolved.integer(P::kIPv4NormalRoutePriority));
+  out.workload.priority_v6 = static_cast<std::uint32_t>(resolved.integer(P::kIPv6NormalRoutePriority));
+  out.workload.route_source_v4 = resolved.address(P::kDeviceRouteSourceAddress);
+  out.workload.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
+  out.workload.floating_ips = render.floating_ips;
+  out.max_set_elements = static_cast<std::uint32_t>(resolved.integer(P::kMaxIpsetSize));
+  out.remove_external_routes = resolved.flag(P::kRemoveExternalRoutes);
+  out.sets_refresh = resolved.duration(P::kIpsetsRefreshInterval);
+  out.routes_refresh = resolved.duration(P::kRouteRefreshInterval);
+  // Cannot be switched off: a check that never comes would leave another program's edits in force.
+  out.rules_first_check =
+      std::max(kMinFirstCheck, whole_milliseconds(resolved.duration(P::kIptablesPostWriteCheckIntervalSecs)));
+  out.rules_refresh = whole_milliseconds(config::filter_settings(resolved).refresh_interval);
   return out;
 }
 

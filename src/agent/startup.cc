@@ -93,7 +93,7 @@ void Startup::read() {
   failure_.reset();
   outstanding_ = kReads;
   for (const store::ReadRequest& request : requests) {
-    result_.store->read(request, {.timeout = kReadTimeout, .wait_for_connection = true}, loop_,
+    result_.store->read(request, {.timeout = kReadTimeout}, loop_,
                         [this](base::Result<store::ReadReply> reply) { got(std::move(reply)); });
   }
 }

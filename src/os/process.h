@@ -37,8 +37,8 @@ struct Outcome {
   int signal = 0;
   bool timed_out = false;
   bool output_cut = false;
-  std::string output;
-  std::string errors;  // standard error
+  std::string output = {};
+  std::string errors = {};  // standard error
   base::Duration start_time{0};  // spent in starting it
   base::Duration run_time{0};    // from start to end
 

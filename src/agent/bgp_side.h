@@ -1,0 +1,48 @@
+// bgp_side.h: decides whether this agent looks after BIRD, and hands it what it needs.
+//
+// BIRDMode: Enabled, Disabled, or Auto: as soon as BIRD's control socket is there and this Node has BGP settings in the
+// datastore. A host whose BIRD is configured by other means (Calico's scripts for OpenStack make no Node resources) is left alone.
+// On the edge thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/intake.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "bgp/runtime/bird_runner.h"
+#include "config/resolve.h"
+
+namespace agent {
+
+class BgpSide {
+ public:
+  static constexpr base::Duration kLookForSocket = std::chrono::seconds(5);
+
+  BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const config::Resolved& config, bgp::Settings settings);
+  ~BgpSide() { loop_.cancel(timer_); }
+  BgpSide(const BgpSide&) = delete;
+  BgpSide& operator=(const BgpSide&) = delete;
+
+  void update(BgpUpdates updates);
+
+ private:
+  enum class Mode { kAuto, kEnabled, kDisabled };
+  void consider();
+  bool node_has_bgp() const;
+  void feed(const BgpUpdates& updates);
+
+  base::Loop& loop_;
+  base::Log& log_;
+  base::MetricRegistry& metrics_;
+  Mode mode_ = Mode::kAuto;
+  bgp::Settings settings_;
+  bgp::RunnerOptions options_;
+  BgpUpdates waiting_;  // everything so far, until there is a runner
+  std::unique_ptr<bgp::BirdRunner> runner_;
+  base::TimerId timer_{};
+};
+
+}  // namespace agent

@@ -1,0 +1,200 @@
+#include "agent/intake.h"
+
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/node_selector.h"
+#include "store/memory_store.h"
+#include "testing/sim_loop.h"
+
+namespace agent {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kRoot = "/calico/resources/v3/projectcalico.org/";
+const std::string kCluster = kRoot + "clusterinformations/default";
+const std::string kFelix = kRoot + "felixconfigurations/";
+const char* const kReady = R"({"spec":{"clusterType":"openstack","datastoreReady":true}})";
+
+std::string endpoint_key(const std::string& host) { return kRoot + "workloadendpoints/openstack/" + host + "-openstack-vm1-port1"; }
+std::string endpoint(const std::string& host) {
+  return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":")" + host +
+         R"(-openstack-vm1-port1","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm1","node":")" + host +
+         R"(","endpoint":"port1","interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.65.0.2/32"]}})";
+}
+
+class Lines final : public base::Log {
+ public:
+  bool enabled(base::LogLevel) const override { return true; }
+  void write(base::LogLevel, std::string_view event, std::string_view text, base::LogFields fields) override {
+    lines.append(event).append(" ").append(text);
+    for (const base::LogField& field : fields) lines.append(" ").append(field.value);
+    lines.append("\n");
+  }
+  std::string lines;
+};
+
+struct Fixture {
+  ::testing::SimLoop loop;
+  Lines log;
+  base::MetricRegistry metrics;
+  HealthAggregator health{loop};
+  base::Interner names;
+  store::MemoryStore store{loop};
+  std::vector<calc::Output> outputs;
+  BgpUpdates bgp;
+  std::vector<std::pair<ShutdownCause, std::string>> leaves;
+  config::DurationMap timeouts;
+  std::unique_ptr<Intake> intake;
+
+  // As at start-up: the configuration in force is the one that the given resources make.
+  void start(const std::map<std::string, std::string>& initial = {}) {
+    store.write(kCluster, kReady);
+    for (const auto& [key, value] : initial) store.write(key, value);
+    config::RawSources local;
+    local.set(config::Source::kFile, {{"InterfacePrefix", "tap"}});
+    const auto tracker = [&] { return config::ConfigTracker(local, {}, "h1", {}, node_selector_predicate()); };
+    config::ConfigTracker first = tracker();
+    first.cluster_information("default", std::make_shared<const boost::json::object>(boost::json::parse(kReady).as_object()));
+    intake = std::make_unique<Intake>(
+        loop, log, metrics, health, names, tracker(), Intake::Options{first.evaluate(), {}},
+        Intake::Sinks{.output = [this](calc::Output output) { outputs.push_back(std::move(output)); },
+                      .bgp = [this](BgpUpdates updates) { fold(bgp, std::move(updates)); },
+                      .timeouts = [this](config::DurationMap t) { timeouts = std::move(t); },
+                      .leave = [this](ShutdownCause cause, std::string why) { leaves.emplace_back(cause, std::move(why)); }});
+    intake->start(store);
+    settle();
+  }
+  void settle() { loop.advance(milliseconds(100)); }
+};
+
+TEST(Intake, SnapshotThenDeltas) {
+  Fixture f;
+  f.start({{endpoint_key("h1"), endpoint("h1")}, {endpoint_key("h2"), endpoint("h2")}});
+  ASSERT_EQ(f.outputs.size(), 1u) << f.log.lines;
+  ASSERT_TRUE(std::holds_alternative<calc::Snapshot>(f.outputs[0]));
+  EXPECT_EQ(std::get<calc::Snapshot>(f.outputs[0]).all.workloads.size(), 1u);
+  EXPECT_TRUE(f.bgp.resync);
+  EXPECT_TRUE(f.bgp.in_sync);
+  EXPECT_TRUE(f.health.summary().ready);
+  f.store.write(endpoint_key("h1"), std::nullopt);
+  f.settle();
+  ASSERT_EQ(f.outputs.size(), 2u);
+  EXPECT_EQ(std::get<calc::Delta>(f.outputs[1]).changes.workloads_removed.size(), 1u);
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_active_local_endpoints 0\n"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_resync_state 3\n"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_calc_graph_updates_processed{type=\"WorkloadEndpointKey\"} 3\n"));
+  EXPECT_TRUE(f.leaves.empty());
+}
+
+TEST(Intake, AnOutageChangesNothingAndCompactionLosesNothing) {
+  Fixture f;
+  f.start({{endpoint_key("h1"), endpoint("h1")}});
+  f.store.disconnect();
+  f.store.write(endpoint_key("h1"), std::nullopt);
+  f.store.compact_now();
+  f.settle();
+  EXPECT_EQ(f.outputs.size(), 1u);
+  EXPECT_TRUE(f.health.summary().ready);  // old rules are good rules
+  EXPECT_THAT(f.log.lines, HasSubstr("store.disconnected"));
+  f.store.reconnect();
+  f.settle();
+  ASSERT_EQ(f.outputs.size(), 2u);
+  EXPECT_EQ(std::get<calc::Delta>(f.outputs[1]).changes.workloads_removed.size(), 1u);
+  EXPECT_TRUE(f.leaves.empty());
+}
+
+TEST(Intake, ASilentCalculationIsNotHealthy) {
+  Fixture f;
+  f.start();
+  f.loop.advance(std::chrono::minutes(10));
+  EXPECT_TRUE(f.health.summary().live);
+  f.intake.reset();
+  f.loop.advance(Intake::kTimeout + seconds(1));
+  EXPECT_FALSE(f.health.summary().live);
+}
+
+TEST(Intake, BadObjectsAreSetAsideNamedAndCounted) {
+  Fixture f;
+  f.start({{endpoint_key("h1"), "{broken"}, {endpoint_key("h2"), endpoint("h2")}});
+  EXPECT_THAT(f.log.lines, HasSubstr("data.bad_object"));
+  EXPECT_THAT(f.log.lines, HasSubstr("h1-openstack-vm1-port1"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("percale_bad_objects 1\n"));
+  EXPECT_TRUE(std::get<calc::Snapshot>(f.outputs[0]).all.workloads.empty());
+  f.store.write(endpoint_key("h1"), endpoint("h1"));
+  f.settle();
+  EXPECT_THAT(f.log.lines, HasSubstr("data.repaired"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("percale_bad_objects 0\n"));
+}
+
+TEST(Intake, ConfigurationChanges) {
+  struct Case {
+    const char* name;
+    std::string key;
+    std::optional<std::string> value;
+    std::optional<ShutdownCause> cause;
+  };
+  const Case cases[] = {
+      {"restart", kFelix + "default", R"({"spec":{"maxIpsetSize":9}})", ShutdownCause::kConfigChanged},
+      {"same value", kFelix + "default", R"({"spec":{"maxIpsetSize":1048576}})", std::nullopt},
+      {"hidden by the file", kFelix + "default", R"({"spec":{"interfacePrefix":"cali"}})", std::nullopt},
+      {"another node", kFelix + "node.h2", R"({"spec":{"maxIpsetSize":9}})", std::nullopt},
+      {"this node", kFelix + "node.h1", R"({"spec":{"maxIpsetSize":9}})", ShutdownCause::kConfigChanged},
+      {"live", kFelix + "default", R"({"spec":{"healthTimeoutOverrides":[{"name":"X","timeout":"5s"}]}})", std::nullopt},
+      {"fatal", kFelix + "default", R"({"spec":{"interfacePrefix":"not good"}})", ShutdownCause::kFatal},
+      {"not ready", kCluster, R"({"spec":{"clusterType":"openstack","datastoreReady":false}})", ShutdownCause::kDatastoreUnready},
+      {"gone", kCluster, std::nullopt, ShutdownCause::kDatastoreUnready},
+      {"encapsulation", kRoot + "ippools/p",
+       R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})",
+       ShutdownCause::kEncapsulationChanged},
+      {"no encapsulation", kRoot + "ippools/p",
+       R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Never"}})", std::nullopt},
+  };
+  for (const Case& c : cases) {
+    Fixture f;
+    f.start();
+    f.store.write(c.key, c.value);
+    f.settle();
+    if (!c.cause) {
+      EXPECT_TRUE(f.leaves.empty()) << c.name;
+    } else if (!f.leaves.empty()) {
+      EXPECT_EQ(f.leaves.front().first, *c.cause) << c.name;
+    } else {
+      ADD_FAILURE() << c.name << "\n" << f.log.lines;
+    }
+    EXPECT_EQ(f.timeouts.size(), std::string_view(c.name) == "live" ? 1u : 0u) << c.name;
+  }
+}
+
+// What changed between reading the configuration and the first snapshot must not be lost.
+TEST(Intake, AChangeBeforeTheFirstSnapshotCounts) {
+  Fixture f;
+  f.start({{kFelix + "default", R"({"spec":{"maxIpsetSize":9}})"}});
+  ASSERT_FALSE(f.leaves.empty());
+  EXPECT_EQ(f.leaves.front().first, ShutdownCause::kConfigChanged);
+  EXPECT_THAT(f.log.lines, HasSubstr("config.changed MaxIpsetSize has changed 1048576 9"));
+}
+
+TEST(BgpUpdates, TheLastUpdateOfAnObjectIsKept) {
+  BgpUpdates pending;
+  pending.updates.emplace("node/a", model::IpPoolChange{{"first"}, std::nullopt});
+  BgpUpdates later;
+  later.updates.emplace("node/a", model::IpPoolChange{{"second"}, std::nullopt});
+  later.in_sync = true;
+  fold(pending, std::move(later));
+  EXPECT_EQ(std::get<model::IpPoolChange>(pending.updates.at("node/a")).key.name, "second");
+  EXPECT_TRUE(pending.in_sync);
+  BgpUpdates fresh;
+  fresh.resync = true;
+  fold(pending, std::move(fresh));
+  EXPECT_TRUE(pending.updates.empty());
+  EXPECT_FALSE(pending.in_sync);
+}
+
+}  // namespace
+}  // namespace agent

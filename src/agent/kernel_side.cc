@@ -1,0 +1,251 @@
+#include "agent/kernel_side.h"
+
+#include <vector>
+
+#include "agent/settings_map.h"
+#include "kernel/conntrack_netlink.h"
+#include "kernel/ipset_netlink.h"
+#include "kernel/mtu.h"
+#include "kernel/route_netlink.h"
+#include "os/files.h"
+
+namespace agent {
+namespace {
+
+using P = config::Parameter;
+
+kernel::FlavourSetting flavour_setting(std::string_view text) {
+  if (text == "legacy") return kernel::FlavourSetting::kLegacy;
+  if (text == "nft") return kernel::FlavourSetting::kNft;
+  return kernel::FlavourSetting::kAuto;
+}
+
+// FeatureDetectOverride: "true" and "false" count, anything else is left to detection.
+std::map<std::string, bool> feature_overrides(const config::TextMap& texts) {
+  std::map<std::string, bool> out;
+  for (const auto& [name, text] : texts) {
+    if (text == "true" || text == "false") out[name] = text == "true";
+  }
+  return out;
+}
+
+kernel::TunnelMtuSettings tunnel_settings(const config::Resolved& config, const config::Encapsulation& encapsulation) {
+  kernel::TunnelMtuSettings out;
+  out.ipip = encapsulation.ipip;
+  out.vxlan = encapsulation.vxlan_v4;
+  out.vxlan_v6 = encapsulation.vxlan_v6;
+  out.ipip_mtu = static_cast<std::uint32_t>(config.integer(P::kIpInIpMtu));
+  out.vxlan_mtu = static_cast<std::uint32_t>(config.integer(P::kVXLANMTU));
+  out.vxlan_mtu_v6 = static_cast<std::uint32_t>(config.integer(P::kVXLANMTUV6));
+  return out;
+}
+
+EndpointStatus to_status(dataplane::EndpointStatus status) {
+  switch (status) {
+    case dataplane::EndpointStatus::kUp: return EndpointStatus::kUp;
+    case dataplane::EndpointStatus::kDown: return EndpointStatus::kDown;
+    case dataplane::EndpointStatus::kError: return EndpointStatus::kError;
+  }
+  return EndpointStatus::kError;
+}
+
+}  // namespace
+
+struct KernelSide::KernelPorts {
+  std::unique_ptr<kernel::NetlinkIpSets> sets;
+  std::unique_ptr<kernel::NetlinkRoutes> routes;
+  std::unique_ptr<kernel::NetlinkConntrackCleaner> conntrack;
+  std::unique_ptr<kernel::NetlinkNeighbours> neighbours;
+  kernel::ProcSysctl sysctl;
+  kernel::SyncCounters host_writes;
+  std::unique_ptr<kernel::IptablesTool> v4;
+  std::unique_ptr<kernel::IptablesTool> v6;
+};
+
+KernelSide::KernelSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, Sinks sinks)
+    : loop_(loop), log_(log), metrics_(metrics), health_(health), sinks_(std::move(sinks)), ports_(std::make_unique<KernelPorts>()) {}
+
+KernelSide::~KernelSide() {
+  loop_.cancel(health_timer_);
+  loop_.cancel(mtu_timer_);
+}
+
+base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
+                                                             HealthAggregator& health, const Options& options, Sinks sinks) {
+  std::unique_ptr<KernelSide> side(new KernelSide(loop, log, metrics, health, std::move(sinks)));
+  const config::Resolved& config = options.config;
+  const bool kernel_has_ipv6 = os::file_exists("/proc/sys/net/ipv6");
+  if (config.flag(P::kIpv6Support) && !kernel_has_ipv6) {
+    log.warning("kernel.no_ipv6", "This kernel has no IPv6; only IPv4 is programmed");
+  }
+  if (config.text(P::kNFTablesMode) == "Enabled") {
+    log.warning("kernel.no_nftables", "The nftables back end does not exist yet; iptables is used, with the nftables parameters");
+  }
+  side->paths_ = {config::region_text(config), config.text(P::kFelixHostname)};
+
+  render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
+  if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened) return base::fail(std::move(opened).error());
+  KernelPorts& ports = *side->ports_;
+  dataplane::Settings settings = dataplane_settings(config, render);
+  settings.workload.rp_filter = kernel::default_rp_filter(ports.sysctl);
+  auto plane = dataplane::Dataplane::create(loop, log, metrics, std::move(settings),
+                                            {*ports.sets, *ports.routes, *ports.conntrack, *ports.neighbours, ports.sysctl, *ports.v4,
+                                             ports.v6.get()},
+                                            *side);
+  if (!plane) return base::fail(std::move(plane).error());
+  side->plane_ = *std::move(plane);
+
+  auto pattern = kernel::compile_mtu_pattern(config.text(P::kMTUIfacePattern));
+  if (!pattern) return base::fail(std::move(pattern).error().in("MTUIfacePattern"));
+  side->mtu_pattern_ = *std::move(pattern);
+  kernel::LinkMonitorOptions links;
+  links.refresh_interval = config.duration(P::kInterfaceRefreshInterval);
+  links.exclude.clear();
+  for (const std::string& expression : config.texts(P::kInterfaceExclude)) links.exclude.push_back("/" + expression + "/");
+  auto monitor = kernel::LinkMonitor::open(loop, *side, links);
+  if (!monitor) return base::fail(std::move(monitor).error().in("watching interfaces"));
+  side->monitor_ = *std::move(monitor);
+  side->monitor_->start();
+  side->mtu_at_start_ = side->current_mtu();
+  if (auto prepared = side->prepare_host(options, render.ipv6); !prepared) return base::fail(std::move(prepared).error());
+
+  health.add(std::string(kDataplaneReporter), {}, config::watchdog_timeout(config));
+  side->report_health();
+  side->mtu_timer_ = loop.after(kMtuCheckInterval, [s = side.get()] { s->check_mtu(); });
+  side->heartbeat_ =
+      std::make_unique<Heartbeat>(loop, config.duration(P::kReportingIntervalSecs), [s = side.get()] { s->sinks_.beat(); });
+  return side;
+}
+
+base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6, render::Features& features) {
+  auto programs = kernel::find_iptables(flavour_setting(config.text(P::kIptablesBackend)), kernel::system_programs(), ipv6);
+  if (!programs) return base::fail(std::move(programs).error());
+  const kernel::DetectedFeatures detected =
+      kernel::detect_features(programs->version_text, os::read_file("/proc/version").value_or(""),
+                              feature_overrides(config.map(P::kFeatureDetectOverride)));
+  features = {detected.snat_fully_random, detected.masquerade_fully_random, detected.nflog_size};
+  log_.info("kernel.iptables", "Using iptables", {{"flavour", to_string(programs->flavour)}, {"version", programs->version_text}});
+
+  kernel::ToolOptions tool;
+  tool.flavour = programs->flavour;
+  tool.lock_options = detected.restore_lock;
+  tool.lock_probe_interval =
+      std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(P::kIptablesLockProbeIntervalMillis));
+  tool.save_program = programs->save4;
+  tool.restore_program = programs->restore4;
+  ports_->v4 = kernel::make_process_iptables(loop_, tool);
+  if (ipv6) {
+    tool.save_program = programs->save6;
+    tool.restore_program = programs->restore6;
+    ports_->v6 = kernel::make_process_iptables(loop_, tool);
+  }
+
+  const auto keep = [](auto opened, auto& slot) -> base::Result<> {
+    if (!opened) return base::fail(std::move(opened).error());
+    slot = *std::move(opened);
+    return {};
+  };
+  if (auto done = keep(kernel::NetlinkIpSets::open(), ports_->sets); !done) return done;
+  if (auto done = keep(kernel::NetlinkRoutes::open(), ports_->routes); !done) return done;
+  if (auto done = keep(kernel::NetlinkConntrackCleaner::open(loop_), ports_->conntrack); !done) return done;
+  return keep(kernel::NetlinkNeighbours::open(), ports_->neighbours);
+}
+
+base::Result<> KernelSide::prepare_host(const Options& options, bool ipv6) {
+  const kernel::Mtus mtus = kernel::tunnel_mtus(mtu_at_start_, tunnel_settings(options.config, options.encapsulation));
+  kernel::HostSettings host;
+  host.ip_forwarding = options.config.text(P::kIPForwarding) == "Enabled";
+  host.ipv6 = ipv6;
+  host.workload_mtu = mtus.workload;
+  host.require_mtu_file = options.config.flag(P::kRequireMTUFile);
+  return kernel::configure_host(ports_->sysctl, host, log_, ports_->host_writes);
+}
+
+// --- Health and MTU
+
+void KernelSide::report_health() {
+  health_.report(std::string(kDataplaneReporter), true, first_turn_done_, first_turn_done_ ? "" : "nothing programmed yet");
+  loop_.cancel(health_timer_);
+  health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
+}
+
+std::uint32_t KernelSide::current_mtu() const {
+  std::vector<kernel::Link> links;
+  for (const auto& [name, link] : links_) links.push_back(link);
+  return kernel::host_mtu(links, mtu_pattern_);
+}
+
+// The MTU of tunnels and guests was derived from it at start.
+void KernelSide::check_mtu() {
+  mtu_timer_ = loop_.after(kMtuCheckInterval, [this] { check_mtu(); });
+  const std::uint32_t now = current_mtu();
+  if (now == mtu_at_start_) return;
+  sinks_.mtu_changed("the host's MTU was " + std::to_string(mtu_at_start_) + " and is " + std::to_string(now) + " now");
+}
+
+// --- Interfaces: passed on to the data plane
+
+void KernelSide::on_link(const kernel::Link& link) {
+  links_[link.name] = link;
+  plane_->on_link(link);
+}
+
+void KernelSide::on_link_gone(const std::string& name, kernel::IfIndex index) {
+  links_.erase(name);
+  plane_->on_link_gone(name, index);
+}
+
+void KernelSide::on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) {
+  plane_->on_addresses(name, addresses);
+}
+
+void KernelSide::on_links_in_sync() { plane_->on_links_in_sync(); }
+
+void KernelSide::on_links_failed(const base::Error& error) { plane_->on_links_failed(error); }
+
+// --- What the data plane says
+
+void KernelSide::on_workload_status(const model::WorkloadEndpointKey& key,
+                                    const std::shared_ptr<const model::WorkloadInterface>& interface,
+                                    std::optional<dataplane::EndpointStatus> status) {
+  const auto known = status_keys_.find(key);
+  if (!status) {
+    if (known == status_keys_.end()) return;
+    tell(known->second, std::nullopt);
+    status_keys_.erase(known);
+    return;
+  }
+  const std::string path = paths_.workload(interface->orchestrator, interface->workload, interface->endpoint);
+  if (known != status_keys_.end() && known->second != path) tell(known->second, std::nullopt);
+  status_keys_.insert_or_assign(key, path);
+  tell(path, endpoint_value(to_status(*status)));
+}
+
+void KernelSide::on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) {
+  std::optional<std::string> value;
+  if (status) value = endpoint_value(to_status(*status));
+  tell(paths_.host_endpoint(key.name.view()), std::move(value));
+}
+
+void KernelSide::tell(std::string key, std::optional<std::string> value) {
+  if (pending_statuses_.empty()) {
+    loop_.post([this] { sinks_.statuses(std::exchange(pending_statuses_, {})); });
+  }
+  pending_statuses_.insert_or_assign(std::move(key), std::move(value));
+}
+
+void KernelSide::on_first_turn() {
+  first_turn_done_ = true;
+  report_health();
+  log_.info("kernel.first_turn", "The kernel is programmed");
+  sinks_.first_turn();
+}
+
+// Posted, so that it comes after the statuses of the same turn.
+void KernelSide::on_in_sync() {
+  loop_.post([this] { sinks_.in_sync(); });
+}
+
+void KernelSide::on_failed(const base::Error& error) { sinks_.failed(error); }
+
+}  // namespace agent

@@ -1,0 +1,101 @@
+#include "agent/running.h"
+
+#include "agent/node_selector.h"
+#include "agent/settings_map.h"
+#include "os/random.h"
+
+namespace agent {
+
+using P = config::Parameter;
+
+Running::Running(const World& world, StartupResult start)
+    : world_(world),
+      start_(std::move(start)),
+      to_status_(edge_.loop(), [this](StatusChanges changes) { take_statuses(std::move(changes)); }),
+      to_bgp_(edge_.loop(), [this](BgpUpdates updates) { bgp_->update(std::move(updates)); }),
+      to_kernel_(kernel_.loop(), [this](calc::Output output) { kernel_side_->update(output); }) {}
+
+base::Result<std::unique_ptr<Running>> Running::create(const World& world, StartupResult start) {
+  std::unique_ptr<Running> r(new Running(world, std::move(start)));
+  const config::Resolved& config = r->start_.configuration.resolved;
+  const StatusPaths paths{config::region_text(config), config.text(P::kFelixHostname)};
+
+  base::Loop& edge = r->edge_.loop();
+  r->status_store_ = make_status_store(*r->start_.store, edge);
+  if (config.flag(P::kEndpointReportingEnabled)) {
+    r->endpoint_status_ = std::make_unique<EndpointStatusReporter>(
+        edge, *r->status_store_, world.log, world.metrics,
+        EndpointStatusOptions{.delay = config.duration(P::kEndpointReportingDelaySecs),
+                              .prefixes = {paths.workload_prefix(), paths.host_endpoint_prefix()}},
+        os::make_jitter());
+  }
+  r->process_status_ = std::make_unique<ProcessStatusReporter>(edge, *r->status_store_, world.log, paths,
+                                                               config.duration(P::kReportingTTLSecs), world.process_started);
+  r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, config, bgp_settings(config, r->start_.local.environment));
+
+  auto kernel = KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
+                                   {config, r->start_.encapsulation, r->names_.intern(paths.hostname)}, r->kernel_sinks());
+  if (!kernel) return base::fail(std::move(kernel).error());
+  r->kernel_side_ = *std::move(kernel);
+
+  config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname, host_probe(),
+                                node_selector_predicate());
+  r->intake_ = std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+                                        Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
+  return r;
+}
+
+KernelSide::Sinks Running::kernel_sinks() {
+  return {.statuses = [this](StatusChanges changes) { to_status_.push(std::move(changes)); },
+          .first_turn = world_.first_turn,
+          .in_sync =
+              [this] {
+                edge_.loop().post([this] {
+                  if (endpoint_status_) endpoint_status_->in_sync();
+                });
+              },
+          .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
+          .mtu_changed = [this](std::string why) { world_.leave(ShutdownCause::kConfigChanged, std::move(why)); },
+          .failed = [this](const base::Error& error) { world_.leave(ShutdownCause::kFatal, error.text()); }};
+}
+
+Intake::Sinks Running::intake_sinks() {
+  return {.output = [this](calc::Output output) { to_kernel_.push(std::move(output)); },
+          .bgp = [this](BgpUpdates updates) { to_bgp_.push(std::move(updates)); },
+          .timeouts = [this](config::DurationMap timeouts) { world_.health.set_overrides(std::move(timeouts)); },
+          .leave = world_.leave};
+}
+
+void Running::take_statuses(StatusChanges changes) {
+  if (!endpoint_status_) return;
+  for (auto& [key, value] : changes) {
+    if (value) {
+      endpoint_status_->set(key, *std::move(value));
+    } else {
+      endpoint_status_->clear(key);
+    }
+  }
+}
+
+void Running::start() {
+  edge_.start();
+  kernel_.start();
+  calc_.loop().post([this] { intake_->start(*start_.store); });
+  calc_.start();
+}
+
+Running::~Running() {
+  calc_.stop();
+  kernel_.stop();
+  edge_.stop();
+  // The subscription and all requests end before the store does, the store before the loops it answers on.
+  intake_.reset();
+  kernel_side_.reset();
+  bgp_.reset();
+  process_status_.reset();
+  endpoint_status_.reset();
+  status_store_.reset();
+  start_.store.reset();
+}
+
+}  // namespace agent

@@ -1,0 +1,249 @@
+// percaled as operators meet it: one host with a directory of resources, in namespaces of its own.
+#include <arpa/inet.h>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "os/event_loop.h"
+#include "os/files.h"
+#include "os/process.h"
+#include "testing/temp_directory.h"
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr std::uint16_t kHealthPort = 9099;
+constexpr std::uint16_t kMetricsPort = 9091;
+
+struct Answer {
+  int status = 0;  // 0: no answer
+  std::string body;
+};
+
+Answer get(std::uint16_t port, const std::string& path) {
+  const base::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
+  std::string reply;
+  char buffer[4096];
+  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) reply.append(buffer, static_cast<std::size_t>(got));
+  const auto body = reply.find("\r\n\r\n");
+  if (reply.size() < 12 || body == std::string::npos) return {};
+  return {std::stoi(reply.substr(9, 3)), reply.substr(body + 4)};
+}
+
+const char* const kCluster =
+    "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\n"
+    "spec: {clusterType: openstack, datastoreReady: true}\n";
+const char* const kFelix =
+    "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: default}\n"
+    "spec: {interfacePrefix: tap, endpointReportingEnabled: true}\n";
+const char* const kEndpoint =
+    "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
+    "metadata: {name: h1-openstack-vm1-port1, namespace: openstack}\n"
+    "spec: {orchestrator: openstack, workload: vm1, node: h1, endpoint: port1, interfaceName: tap1,\n"
+    "       mac: 'fa:16:3e:00:00:01', ipNetworks: [10.65.0.2/32]}\n";
+
+class PercaledTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 &&
+               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    if (!entered_) return;
+    ASSERT_TRUE(os::make_directories("/var/lib/calico"));
+    ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);
+    ASSERT_TRUE(program({"ip", "link", "set", "lo", "up"}).ok());
+    ASSERT_TRUE(program({"ip", "link", "add", "tap1", "type", "veth", "peer", "name", "guest1"}).ok());
+    ASSERT_TRUE(program({"ip", "link", "set", "guest1", "up"}).ok());
+    ASSERT_TRUE(program({"ip", "link", "set", "tap1", "up"}).ok());
+  }
+
+  void SetUp() override {
+    if (!entered_) GTEST_SKIP() << "needs root and namespaces";
+    ASSERT_TRUE(os::make_directories(directory_.file("resources")));
+    write("cluster.yaml", kCluster);
+    write("felix.yaml", kFelix);
+    write("endpoint.yaml", kEndpoint);
+  }
+
+  static os::Outcome program(std::vector<std::string> arguments) {
+    auto outcome = os::run({.arguments = std::move(arguments)});
+    return outcome ? *outcome : os::Outcome{.status = -1, .errors = outcome.error().text()};
+  }
+
+  void write(const std::string& name, const std::string& text) {
+    ASSERT_TRUE(os::write_file_atomic(directory_.file("resources/" + name), text));
+  }
+
+  void start(std::vector<std::string> more = {}) {
+    std::vector<std::string> environment = {"DATASTORE_TYPE=dir:" + directory_.file("resources"),
+                                            "FELIX_FELIXHOSTNAME=h1",
+                                            "FELIX_HEALTHENABLED=true",
+                                            "FELIX_PROMETHEUSMETRICSENABLED=true",
+                                            "FELIX_LOGFILEPATH=none",
+                                            "FELIX_LOGSEVERITYSYS=none",
+                                            "FELIX_IPTABLESBACKEND=NFT",
+                                            "XTABLES_LOCKFILE=" + directory_.file("xtables.lock")};
+    environment.insert(environment.end(), more.begin(), more.end());
+    outcome_.reset();
+    auto started = os::Process::start(loop_,
+                                      {.arguments = {PERCALED, "-c", directory_.file("felix.cfg")},
+                                       .extra_environment = environment,
+                                       .timeout = seconds(60)},
+                                      [this](os::Outcome outcome) { outcome_ = std::move(outcome); });
+    ASSERT_TRUE(started) << started.error().text();
+    agent_ = *std::move(started);
+  }
+
+  // Keeps the loop running until it holds; false after ten seconds.
+  bool wait(const std::function<bool()>& holds) {
+    int tries = 0;
+    std::function<void()> look = [&] {
+      if (holds() || ++tries == 1000) return loop_.stop();
+      loop_.after(milliseconds(10), look);
+    };
+    look();
+    loop_.run();
+    return holds();
+  }
+  bool ready() { return wait([] { return get(kHealthPort, "/readiness").status == 200; }); }
+  bool ended() { return wait([this] { return outcome_.has_value(); }); }
+  static std::string rules() { return program({"iptables-nft-save"}).output; }
+  static double metric(const std::string& name) {
+    const std::string text = get(kMetricsPort, "/metrics").body;
+    const auto at = text.find("\n" + name + " ");
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+  }
+
+  static inline bool entered_ = false;
+  ::testing::TempDirectory directory_;
+  os::EventLoop loop_;
+  std::optional<os::Outcome> outcome_;
+  std::unique_ptr<os::Process> agent_;
+};
+
+TEST_F(PercaledTest, ProgramsTheKernelReportsAndLeavesOnSigterm) {
+  start();
+  ASSERT_TRUE(ready()) << get(kHealthPort, "/readiness").body;
+  EXPECT_EQ(get(kHealthPort, "/liveness").status, 200);
+  for (const char* reporter : {"CalculationGraph", "FelixStartup", "InternalDataplaneMainLoop"}) {
+    EXPECT_THAT(get(kHealthPort, "/readiness").body, HasSubstr(reporter));
+  }
+  EXPECT_EQ(get(kHealthPort, "/other").status, 404);
+  EXPECT_THAT(rules(), HasSubstr("cali-tw-tap1"));
+  EXPECT_THAT(program({"ip", "route"}).output, HasSubstr("10.65.0.2 dev tap1"));
+  EXPECT_EQ(metric("felix_active_local_endpoints"), 1);
+  // The status key, where the directory keeps keys that are no resources.
+  std::string status;
+  EXPECT_TRUE(wait([&] {
+    status = program({"grep", "-rh", "endpoint/port1", directory_.file("resources/.percale/keys")}).output;
+    return !status.empty();
+  }));
+  EXPECT_THAT(status, HasSubstr("/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2fvm1/endpoint/port1"));
+  EXPECT_THAT(status, HasSubstr("up"));
+  const os::Outcome promtool = os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
+                                   .value_or(os::Outcome{.status = -1});
+  if (promtool.status >= 0) {  // when it is installed
+    EXPECT_THAT(promtool.errors + promtool.output, Not(HasSubstr("error"))) << promtool.errors;
+  }
+
+  agent_->send_signal(SIGTERM);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(outcome_->status, 1);
+  EXPECT_THAT(outcome_->output, HasSubstr("percale/agent.leaving"));
+  EXPECT_THAT(rules(), HasSubstr("cali-tw-tap1"));
+  EXPECT_THAT(program({"ip", "route"}).output, HasSubstr("10.65.0.2 dev tap1"));
+}
+
+TEST_F(PercaledTest, ARestartWithNothingChangedWritesNothing) {
+  start();
+  ASSERT_TRUE(ready());
+  const std::string before = rules();
+  agent_->send_signal(SIGKILL);
+  ASSERT_TRUE(ended());
+  start();
+  ASSERT_TRUE(ready());
+  EXPECT_EQ(metric("felix_iptables_restore_calls"), 0);
+  const auto without_counters = [](const std::string& text) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto end = std::min(text.find('\n', at), text.size());
+      if (text[at] != '#') out += text.substr(at, end - at) + "\n";
+      at = end + 1;
+    }
+    return out;
+  };
+  EXPECT_EQ(without_counters(rules()), without_counters(before));
+}
+
+TEST_F(PercaledTest, AParameterChangeAsksForARestart) {
+  start();
+  ASSERT_TRUE(ready());
+  write("felix.yaml", std::string(kFelix) + "---\n" +
+                          "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: node.h1}\nspec: {maxIpsetSize: 4096}\n");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(outcome_->status, 129);
+  EXPECT_THAT(outcome_->output, HasSubstr("MaxIpsetSize has changed"));
+}
+
+TEST_F(PercaledTest, SighupAsksForARestart) {
+  start();
+  ASSERT_TRUE(ready());
+  agent_->send_signal(SIGHUP);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(outcome_->status, 129);
+}
+
+TEST_F(PercaledTest, ABadFileIsNamedAndWaitedFor) {
+  directory_.write("felix.cfg", "[global]\nnonsense\n");
+  start();
+  loop_.after(seconds(2), [this] { loop_.stop(); });
+  loop_.run();
+  EXPECT_FALSE(outcome_.has_value());
+  directory_.write("felix.cfg", "[global]\nMetadataPort = 9697\n");
+  ASSERT_TRUE(ready());
+  agent_->send_signal(SIGTERM);
+  ASSERT_TRUE(ended());
+  EXPECT_THAT(outcome_->output, HasSubstr("config.unreadable"));
+  EXPECT_THAT(outcome_->output, HasSubstr("felix.cfg: line 2"));
+}
+
+TEST_F(PercaledTest, AnUnreachableEtcdIsSaidAndSeenInReadiness) {
+  start({"DATASTORE_TYPE=etcdv3", "ETCD_ENDPOINTS=http://127.0.0.1:1"});
+  ASSERT_TRUE(wait([] { return get(kHealthPort, "/readiness").body.find("127.0.0.1:1") != std::string::npos; }))
+      << get(kHealthPort, "/readiness").body;
+  EXPECT_EQ(get(kHealthPort, "/readiness").status, 503);
+  EXPECT_EQ(get(kHealthPort, "/liveness").status, 200);
+  agent_->send_signal(SIGTERM);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(outcome_->status, 1);
+  EXPECT_THAT(outcome_->output, HasSubstr("store.unreachable"));
+}
+
+TEST_F(PercaledTest, CheckConfig) {
+  directory_.write("felix.cfg", "MetadataPort = many\nUnknwon = 1\n");
+  const os::Outcome bad = program({PERCALED, "--check-config", "-c", directory_.file("felix.cfg")});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.output, HasSubstr("error: MetadataPort from config file = 'many'"));
+  EXPECT_THAT(bad.output, HasSubstr("Unknwon from config file = '1': there is no such parameter"));
+  EXPECT_EQ(program({PERCALED, "--check-config", "-c", "/nonexistent"}).status, 0);
+}
+
+}  // namespace
