@@ -114,7 +114,6 @@ model::Rule allow_from(model::Selector selector) {
 }
 
 // --- tag policies
-// -----------------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kMarkers = 31;
 // 31 entries, two of them repeated.
@@ -136,36 +135,25 @@ model::Update namespace_profile(Bench& bench, std::uint64_t i) {
   return model::ProfileChange{{bench.sym(numbered("kns.namespace-", i))}, std::move(profile)};
 }
 
-void snapshot_tag_policies(benchmark::State& state) {
+void feed_tag_policies(Bench& bench) {
   constexpr std::uint64_t kTotal = 250'000, kLocal = 200;
-  for (auto _ : state) {
-    Bench bench;
-    bench.feed(10'000, [&](std::uint64_t i) -> model::Update {
-      model::Policy policy;
-      policy.tier = bench.sym("default");
-      policy.order = static_cast<double>(i);
-      policy.selector = bench.selector("has(" + marker(i) + ")");
-      policy.applies_to_egress = false;
-      for (std::uint64_t r = 1; r <= 5; ++r)
-        policy.ingress.push_back(allow_from(bench.selector("has(" + marker(i + r) + ")")));
-      return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))},
-                                 policy};
-    });
-    bench.feed(100, [&](std::uint64_t i) { return namespace_profile(bench, i); });
-    bench.feed(kTotal - kLocal, [&](std::uint64_t i) { return tagged_workload(bench, i, false); });
-    bench.feed(kLocal, [&](std::uint64_t i) { return tagged_workload(bench, kTotal - kLocal + i, true); });
-    bench.report_snapshot(state, bench.flush());
-    bench.report(state);
-  }
+  bench.feed(10'000, [&](std::uint64_t i) -> model::Update {
+    model::Policy policy;
+    policy.tier = bench.sym("default");
+    policy.order = static_cast<double>(i);
+    policy.selector = bench.selector("has(" + marker(i) + ")");
+    policy.applies_to_egress = false;
+    for (std::uint64_t r = 1; r <= 5; ++r)
+      policy.ingress.push_back(allow_from(bench.selector("has(" + marker(i + r) + ")")));
+    return model::PolicyChange{{model::PolicyKind::kGlobalNetworkPolicy, {}, bench.sym(numbered("policy-", i))},
+                               policy};
+  });
+  bench.feed(100, [&](std::uint64_t i) { return namespace_profile(bench, i); });
+  bench.feed(kTotal - kLocal, [&](std::uint64_t i) { return tagged_workload(bench, i, false); });
+  bench.feed(kLocal, [&](std::uint64_t i) { return tagged_workload(bench, kTotal - kLocal + i, true); });
 }
-BENCHMARK(snapshot_tag_policies)
-    ->Name("Snapshot200Local250kTotal10000TagPols")
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
 
 // --- network set policies
-// ---------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kSetSizes[] = {1, 1, 1, 1, 2, 3, 4, 5, 100, 1000};
 
@@ -195,49 +183,7 @@ void feed_network_sets(Bench& bench, std::uint64_t sets) {
   bench.feed(kTotal, [&](std::uint64_t i) { return tagged_workload(bench, i, i >= kTotal - kLocal); });
 }
 
-void snapshot_network_sets(benchmark::State& state) {
-  for (auto _ : state) {
-    Bench bench;
-    feed_network_sets(bench, static_cast<std::uint64_t>(state.range(0)));
-    bench.report_snapshot(state, bench.flush());
-    bench.report(state);
-  }
-}
-BENCHMARK(snapshot_network_sets)
-    ->Name("Snapshot200Local10kTotal1000NetsetPols")
-    ->Arg(1'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
-BENCHMARK(snapshot_network_sets)
-    ->Name("Snapshot200Local10kTotal10000NetsetPols")
-    ->Arg(10'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
-
-void snapshot_then_delete_local(benchmark::State& state) {
-  for (auto _ : state) {
-    Bench bench;
-    feed_network_sets(bench, static_cast<std::uint64_t>(state.range(0)));
-    bench.report_snapshot(state, bench.flush());
-    bench.feed(200, [&](std::uint64_t i) -> model::Update {
-      return model::WorkloadEndpointChange{
-          {bench.sym("openstack"), numbered("compute--2-openstack-instance-port", 9'800 + i)}, std::nullopt};
-    });
-    bench.flush();
-    bench.report(state);
-  }
-}
-BENCHMARK(snapshot_then_delete_local)
-    ->Name("SnapshotThenDeleteLocal200Local10kTotal10000NetsetPols")
-    ->Arg(10'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
-
 // --- isolated customers
-// -----------------------------------------------------------------------------------------------------
 
 model::Update customer_workload(Bench& bench, std::uint64_t i, bool local) {
   model::Labels labels;
@@ -282,38 +228,71 @@ model::Update customer_policy(Bench& bench, std::uint64_t i) {
       std::move(policy)};
 }
 
-void isolated_customers(benchmark::State& state) {
-  const auto customers = static_cast<std::uint64_t>(state.range(0));
+void feed_customers(Bench& bench, std::uint64_t customers) {
+  bench.feed(customers, [&](std::uint64_t i) { return customer_profile(bench, i); });
+  bench.feed(customers, [&](std::uint64_t i) { return customer_policy(bench, i); });
+  bench.feed(customers, [&](std::uint64_t i) { return customer_workload(bench, i, i % (customers / 100) == 0); });
+}
+
+// --- whole snapshots
+// --------------------------------------------------------------------------------------------------------
+
+template <typename Feed>
+void snapshot(benchmark::State& state, Feed feed) {
   for (auto _ : state) {
     Bench bench;
-    bench.feed(customers, [&](std::uint64_t i) { return customer_profile(bench, i); });
-    bench.feed(customers, [&](std::uint64_t i) { return customer_policy(bench, i); });
-    bench.feed(customers, [&](std::uint64_t i) { return customer_workload(bench, i, i % (customers / 100) == 0); });
+    feed(bench);
     bench.report_snapshot(state, bench.flush());
     bench.report(state);
   }
 }
-BENCHMARK(isolated_customers)
-    ->Name("IsolatedCustomers1k")
-    ->Arg(1'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
-BENCHMARK(isolated_customers)
-    ->Name("IsolatedCustomers10k")
-    ->Arg(10'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
-BENCHMARK(isolated_customers)
-    ->Name("IsolatedCustomers100k")
-    ->Arg(100'000)
-    ->UseManualTime()
-    ->Iterations(1)
-    ->Unit(benchmark::kSecond);
+
+// `first` is the number of the first of the 200 local endpoints.
+template <typename Feed>
+void snapshot_then_delete_local(benchmark::State& state, std::uint64_t first, Feed feed) {
+  for (auto _ : state) {
+    Bench bench;
+    feed(bench);
+    bench.report_snapshot(state, bench.flush());
+    bench.feed(200, [&](std::uint64_t i) -> model::Update {
+      return model::WorkloadEndpointChange{
+          {bench.sym("openstack"), numbered("compute--2-openstack-instance-port", first + i)}, std::nullopt};
+    });
+    bench.flush();
+    bench.report(state);
+  }
+}
+
+void tags(Bench& bench) { feed_tag_policies(bench); }
+void thousand_sets(Bench& bench) { feed_network_sets(bench, 1'000); }
+void ten_thousand_sets(Bench& bench) { feed_network_sets(bench, 10'000); }
+
+template <typename Run>
+void register_snapshot(const char* name, Run run) {
+  benchmark::RegisterBenchmark(name, run)->UseManualTime()->Iterations(1)->Unit(benchmark::kSecond);
+}
+
+const bool kRegistered = [] {
+  register_snapshot("Snapshot200Local250kTotal10000TagPols", [](benchmark::State& s) { snapshot(s, tags); });
+  register_snapshot("Snapshot200Local10kTotal1000NetsetPols", [](benchmark::State& s) { snapshot(s, thousand_sets); });
+  register_snapshot("Snapshot200Local10kTotal10000NetsetPols",
+                    [](benchmark::State& s) { snapshot(s, ten_thousand_sets); });
+  register_snapshot("SnapshotThenDeleteLocal200Local250kTotal10000TagPols",
+                    [](benchmark::State& s) { snapshot_then_delete_local(s, 249'800, tags); });
+  register_snapshot("SnapshotThenDeleteLocal200Local10kTotal1000NetsetPols",
+                    [](benchmark::State& s) { snapshot_then_delete_local(s, 9'800, thousand_sets); });
+  register_snapshot("SnapshotThenDeleteLocal200Local10kTotal10000NetsetPols",
+                    [](benchmark::State& s) { snapshot_then_delete_local(s, 9'800, ten_thousand_sets); });
+  const std::pair<const char*, std::uint64_t> isolated[] = {
+      {"IsolatedCustomers1k", 1'000}, {"IsolatedCustomers10k", 10'000}, {"IsolatedCustomers100k", 100'000}};
+  for (const auto& [name, customers] : isolated) {
+    register_snapshot(
+        name, [n = customers](benchmark::State& s) { snapshot(s, [n](Bench& bench) { feed_customers(bench, n); }); });
+  }
+  return true;
+}();
 
 // --- single updates
-// ---------------------------------------------------------------------------------------------------------
 
 struct IndexBench {
   base::Interner interner;

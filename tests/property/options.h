@@ -15,14 +15,19 @@ struct Options {
 
 Options& options();
 
+// Remembered for the handler that names the seed when a broken invariant aborts the process.
+void begin_sequence(std::uint64_t seed);
+
 // Calls run(seed) for every sequence: 1, 2, 3 … or the one seed asked for. Stops at the first failure.
 template <typename Run>
 void for_each_seed(Run run) {
   if (options().seed) {
+    begin_sequence(*options().seed);
     run(*options().seed);
     return;
   }
   for (std::uint64_t seed = 1; seed <= options().sequences; ++seed) {
+    begin_sequence(seed);
     if (!run(seed)) return;
   }
 }

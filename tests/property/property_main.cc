@@ -1,5 +1,6 @@
 // Flags beside gtest's: --sequences=N --steps=N --seed=N.
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <string_view>
 
@@ -15,6 +16,16 @@ Options& options() {
 }
 
 namespace {
+
+std::uint64_t current_seed = 0;
+
+// Nothing else can be trusted any more, and stdio is safe enough for a last word.
+void name_seed(int signal_number) {
+  std::fprintf(stderr, "stopped by signal %d; repeat with --seed=%llu --steps=%llu\n", signal_number,
+               static_cast<unsigned long long>(current_seed), static_cast<unsigned long long>(options().steps));
+  std::signal(signal_number, SIG_DFL);
+  std::raise(signal_number);
+}
 
 bool take_number(std::string_view argument, std::string_view flag, auto& out) {
   if (!argument.starts_with(flag)) return false;
@@ -39,10 +50,15 @@ bool parse(int argc, char** argv) {
 }
 
 }  // namespace
+
+void begin_sequence(std::uint64_t seed) { current_seed = seed; }
+
 }  // namespace property
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   if (!property::parse(argc, argv)) return 2;
+  std::signal(SIGABRT, property::name_seed);
+  std::signal(SIGSEGV, property::name_seed);
   return RUN_ALL_TESTS();
 }

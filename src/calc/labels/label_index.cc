@@ -33,9 +33,7 @@ bool LabelIndex::is(GroupId id, std::span<const model::Label> labels, std::span<
   return groups_[id].content.is(labels, profiles);
 }
 
-std::span<const SelectorId> LabelIndex::matches(GroupId id) const {
-  return groups_[id].matches.items();
-}
+std::span<const SelectorId> LabelIndex::matches(GroupId id) const { return groups_[id].matches.items(); }
 
 // Own labels win, then those of the first profile in the list that has the name (spec datamodel §5.3).
 std::span<const model::Label> LabelIndex::effective(const Group& group, model::Labels& scratch) const {

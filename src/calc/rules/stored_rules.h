@@ -32,7 +32,7 @@ class StoredRules {
   Layout layout() const;
   std::span<const model::Selector> selectors() const { return {selectors_.get(), layout().selectors}; }
 
-  CompactArray<char> bytes_;                     // layout, ingress rules, egress rules; empty if there are no rules
+  CompactArray<char> bytes_;                      // layout, ingress rules, egress rules; empty if there are no rules
   std::unique_ptr<model::Selector[]> selectors_;  // each once; the bytes refer to them by position
 };
 
