@@ -34,6 +34,8 @@ int run_label(Session& session, const Arguments& arguments);
 int run_patch(Session& session, const Arguments& arguments);
 int run_explain(Session& session, const Arguments& arguments);
 int run_version(Session& session, const Arguments& arguments);
+int run_trace(Session& session, const Arguments& arguments);
+int run_plan(Session& session, const Arguments& arguments);
 
 std::span<const Command> all_commands();
 

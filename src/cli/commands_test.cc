@@ -566,6 +566,84 @@ TEST_F(Commands, Explain) {
   EXPECT_THAT(run_command({"explain"}), HasSubstr("WorkloadEndpoint"));
 }
 
+// Two guests of different hosts, and a policy that lets web reach db.
+constexpr std::string_view kCloud = R"(
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: openstack, labels: {role: web}}
+spec: {node: host-a, orchestrator: openstack, workload: vm-web, endpoint: port-web, interfaceName: tapweb, ipNetworks: [10.65.0.7/32]}
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {namespace: openstack, labels: {role: db}}
+spec: {node: host-b, orchestrator: openstack, workload: vm-db, endpoint: port-db, interfaceName: tapdb, ipNetworks: [10.65.0.8/32]}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: openstack}
+spec:
+  selector: role == 'db'
+  ingress:
+  - {action: Deny, protocol: UDP}
+  - {action: Allow, protocol: TCP, source: {selector: role == 'web'}, destination: {ports: [5432]}}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: out, namespace: openstack}
+spec: {selector: all(), types: [Egress], egress: [{action: Allow}]}
+)";
+
+TEST_F(Commands, TraceNamesTheDecidingRules) {
+  ASSERT_THAT(run_command({"apply", "-f", "-"}, std::string(kCloud)), StartsWith("Successfully applied 4"));
+  EXPECT_EQ(run_command({"trace", "port-web", "openstack/vm-db", "tcp/5432"}),
+            "tcp 10.65.0.7:40000 -> 10.65.0.8:5432: ALLOW\n"
+            "egress   WorkloadEndpoint(openstack/host--a-openstack-vm--web-port--web) on host-a\n"
+            "         allow by egress rule 0 of np/openstack/out in tier default\n"
+            "         {\"action\":\"Allow\"}\n"
+            "ingress  WorkloadEndpoint(openstack/host--b-openstack-vm--db-port--db) on host-b\n"
+            "         allow by ingress rule 1 of np/openstack/db in tier default\n"
+            "         {\"action\":\"Allow\",\"protocol\":\"TCP\",\"source\":{\"selector\":\"role == "
+            "'web'\"},\"destination\":{\"ports\":[5432]}}\n");
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(run_command({"trace", "tapweb", "10.65.0.8", "tcp/80"}),
+              StartsWith("tcp 10.65.0.7:40000 -> 10.65.0.8:80: DENY\n"));
+  EXPECT_THAT(run_command({"trace", "192.0.2.1", "port-db", "tcp/5432"}),
+              HasSubstr("egress   no endpoint of the cluster has this address: nothing decides here\n"));
+  const std::string shown = run_command({"trace", "port-web", "port-db", "udp/53", "-o", "json"});
+  EXPECT_THAT(shown, HasSubstr("\"verdict\": \"deny\""));
+  EXPECT_THAT(shown, HasSubstr("\"policy\": \"np/openstack/db\",\n    \"rule\": 0,\n"));
+}
+
+TEST_F(Commands, TraceMistakes) {
+  run_command({"apply", "-f", "-"}, std::string(kCloud));
+  EXPECT_EQ(run_command({"trace", "nobody", "port-db", "tcp/1"}),
+            "no endpoint is called 'nobody' (give an address, or the name of a workload or host endpoint)\n");
+  EXPECT_EQ(run_command({"trace", "port-web", "port-db", "tcp"}), "'tcp' needs a port, as in tcp/80\n");
+  EXPECT_EQ(run_command({"trace", "port-web", "port-db", "tcp/x"}), "'x' is not a port number\n");
+  EXPECT_EQ(run_command({"trace", "port-web", "fd00::1", "icmp"}),
+            "the two ends have no addresses of one IP version\n");
+  EXPECT_EQ(run_command({"trace", "port-web", "port-db", "foo/1"}),
+            "unknown protocol 'foo/1', expected for example tcp/443, udp/53 or icmp\n");
+}
+
+TEST_F(Commands, PlanShowsChainsSetsAndRoutes) {
+  run_command({"apply", "-f", "-"}, std::string(kCloud) +
+                                        "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\n"
+                                        "metadata: {name: default}\nspec: {interfacePrefix: tap}\n");
+  const std::string text = run_command({"plan", "--node", "host-b"});
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(text, HasSubstr("*filter\n"));
+  EXPECT_THAT(text, HasSubstr(":cali-tw-tapdb - [0:0]\n"));
+  EXPECT_THAT(text, HasSubstr("\n-A cali-tw-tapdb "));
+  EXPECT_THAT(text, Not(HasSubstr("tapweb")));
+  EXPECT_THAT(text,
+              ::testing::ContainsRegex("create cali40s:[^ ]* hash:net family inet\nadd cali40s:[^ ]* 10.65.0.7/32\n"));
+  EXPECT_THAT(text, HasSubstr("route 10.65.0.8/32 dev tapdb"));
+  const std::string json = run_command({"plan", "--node", "host-b", "-o", "json"});
+  EXPECT_THAT(json, HasSubstr("\"cali-tw-tapdb\": [\n"));
+  EXPECT_THAT(run_command({"plan"}), StartsWith("Usage:\n  percalectl plan --node=<NAME>"));
+}
+
 TEST_F(Commands, ForeignCommandsGetTheirWords) {
   static std::vector<std::string> words;
   const ForeignCommand foreign[] = {{"lab", "", [](std::span<const std::string> args) {

@@ -12,6 +12,7 @@ using reconcile::IpSetFailure;
 using reconcile::IpSetOutcome;
 
 constexpr base::Duration kDeletionDelay = std::chrono::milliseconds(100);
+constexpr std::size_t kMembersPerSlice = 20'000;
 constexpr base::Duration kCheckDelay = std::chrono::milliseconds(20);
 
 Problem problem_of(const IpSetEdit& edit, const IpSetOutcome& outcome) {
@@ -84,6 +85,15 @@ bool IpSetSyncer::carry_out(const std::vector<IpSetEdit>& edits, std::vector<Pro
   return true;
 }
 
+// In slices, because a plan and its messages take several times the memory of what is kept.
+bool IpSetSyncer::carry_out_updates(std::vector<Problem>& problems) {
+  for (;;) {
+    const std::vector<IpSetEdit> edits = planner_.plan_updates(kMembersPerSlice);
+    if (edits.empty()) return true;
+    if (!carry_out(edits, problems)) return false;
+  }
+}
+
 ApplyReport IpSetSyncer::apply_updates() {
   ApplyReport report;
   // What a later attempt repairs is no problem, so only the last attempt's are reported.
@@ -94,7 +104,7 @@ ApplyReport IpSetSyncer::apply_updates() {
     if (resync_ && !resync(report)) return report;
     if (!read(planner_.unread(), report)) return report;
     if (std::exchange(check, false) && !read(planner_.unchecked(kMembersCheckedPerApply), report)) return report;
-    if (!carry_out(planner_.plan_updates(), report.problems)) continue;
+    if (!carry_out_updates(report.problems)) continue;
     // Twice, because sets of another type are replaced in a second step.
     for (int step = 0; step < 2; ++step) {
       if (!carry_out(planner_.plan_swaps(), report.problems)) break;

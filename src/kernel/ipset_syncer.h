@@ -61,6 +61,7 @@ class IpSetSyncer {
   bool resync(ApplyReport& report);
   bool read(const std::vector<std::string>& names, ApplyReport& report);
   // False when the conversation broke.
+  bool carry_out_updates(std::vector<Problem>& problems);
   bool carry_out(const std::vector<reconcile::IpSetEdit>& edits, std::vector<Problem>& problems);
 
   IpSetKernel& kernel_;

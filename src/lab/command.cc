@@ -6,10 +6,12 @@
 
 #include <fmt/core.h>
 
+#include "lab/demo/demo.h"
 #include "lab/holder.h"
 #include "lab/lab.h"
 #include "lab/matrix.h"
 #include "lab/ready.h"
+#include "lab/verdicts.h"
 
 namespace lab {
 namespace {
@@ -24,7 +26,7 @@ constexpr std::string_view kUsage =
     "  matrix [NAME]      real packets between all guests, compared with the policies; exit status 1 on any difference\n"
     "  exec NAME NODE -- COMMAND...   run a program in a host or guest, or in \"router\" or \"etcd\"\n"
     "  down [NAME|--all]  take it away, also what a crash left\n"
-    "  demo               the narrated run: two minutes, nine steps, each checked\n"
+    "  demo [NAME] [--keep] [--agent PATH]   the narrated run: nine steps, each checked, under two minutes\n"
     "NAME is \"lab\" unless given. All commands need root.\n";
 
 constexpr auto kReadyLimit = 40s;
@@ -33,12 +35,13 @@ struct Options {
   std::string name = "lab";
   AgentOptions agent;
   bool all = false;
+  bool keep = false;
+  bool named = false;
   std::string problem;
 };
 
 Options parse(std::span<const std::string> arguments) {
   Options options;
-  bool named = false;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     const bool takes_value = word == "--agent" || word == "--backend" || word == "--env";
@@ -52,9 +55,11 @@ Options parse(std::span<const std::string> arguments) {
       options.agent.environment.push_back(arguments[++i]);
     } else if (word == "--all") {
       options.all = true;
-    } else if (!named && is_lab_name(word)) {
+    } else if (word == "--keep") {
+      options.keep = true;
+    } else if (!options.named && is_lab_name(word)) {
       options.name = word;
-      named = true;
+      options.named = true;
     } else {
       options.problem = fmt::format("'{}' is not understood here", word);
     }
@@ -106,7 +111,9 @@ int status(const Options& options) {
 int matrix(const Options& options) {
   auto lab = Lab::open({.lab = options.name});
   if (!lab) return complain(lab.error());
-  auto report = run_matrix(**lab, [](const Flow&) { return Expected{}; });
+  auto verdicts = read_verdicts(**lab);
+  if (!verdicts) return complain(verdicts.error());
+  auto report = run_matrix(**lab, [&](const Flow& flow) { return verdicts->expect(flow); });
   if (!report) return complain(report.error());
   fmt::print("{}", to_text((*lab)->plan(), *report));
   return report->differences() == 0 ? 0 : 1;
@@ -137,6 +144,14 @@ int down(const Options& options) {
   return 0;
 }
 
+int demo(const Options& options) {
+  DemoOptions wanted;
+  if (options.named) wanted.name = options.name;
+  wanted.agent = options.agent;
+  wanted.keep = options.keep;
+  return run_demo(wanted);
+}
+
 }  // namespace
 
 int run_command(std::span<const std::string> arguments) {
@@ -145,7 +160,7 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "__holder") run_holder(rest);
   if (command == "exec") return exec(rest);
   using Action = int (*)(const Options&);
-  static const std::map<std::string, Action> kActions = {{"up", up}, {"status", status}, {"matrix", matrix}, {"down", down}};
+  static const std::map<std::string, Action> kActions = {{"up", up}, {"status", status}, {"matrix", matrix}, {"down", down}, {"demo", demo}};
   const auto action = kActions.find(command);
   if (action == kActions.end()) {
     fmt::print(stderr, "{}", kUsage);

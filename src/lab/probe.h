@@ -9,6 +9,7 @@
 //   go                                                "result ID ok|lost|refused|unreachable MICROSECONDS" each, then "done"
 //   flow ID udp|tcp ADDRESS PORT PER_SECOND           "ok"; runs until stopped, numbered, echoed
 //   flows                                             "flow ID SENT ECHOED RETRANSMITTED LONGEST_GAP_US STATE" each, then "done"
+//   quiet ID                                          "ok": sends no more, still counts what comes back
 //   stop ID                                           "ok"
 //   arrivals                                          "arrival tcp|udp FROM PORT COUNT" each, then "done"
 #pragma once
@@ -67,6 +68,7 @@ class ProbeClient {
   base::Result<std::vector<ProbeResult>> run(const std::vector<Probe>& probes);
   base::Result<> start_flow(const std::string& id, const std::string& protocol, const base::IpAddress& target,
                             std::uint16_t port, int per_second);
+  base::Result<> quiet_flow(const std::string& id);
   base::Result<> stop_flow(const std::string& id);
   base::Result<std::map<std::string, FlowReport>> flows();
   // Packets or connections that reached this guest: "udp 10.65.0.11 5432" -> count.

@@ -121,6 +121,11 @@ Result<> ProbeClient::start_flow(const std::string& id, const std::string& proto
   return sent ? expect_ok() : sent;
 }
 
+Result<> ProbeClient::quiet_flow(const std::string& id) {
+  auto sent = send(fmt::format("quiet {}\n", id));
+  return sent ? expect_ok() : sent;
+}
+
 Result<> ProbeClient::stop_flow(const std::string& id) {
   auto sent = send(fmt::format("stop {}\n", id));
   return sent ? expect_ok() : sent;

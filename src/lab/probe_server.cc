@@ -131,6 +131,7 @@ struct Flow {
   bool tcp = false;
   Fd fd;
   bool connected = false;
+  bool quiet = false;
   std::chrono::nanoseconds interval{};
   Instant next{};
   Instant last_echo{};
@@ -293,6 +294,9 @@ class Server {
         flows_.erase(flow);
       }
       say(*conversation, "ok\n");
+    } else if (words[0] == "quiet" && words.size() == 2) {
+      if (const auto flow = flows_.find(std::string(words[1])); flow != flows_.end()) flow->second->quiet = true;
+      say(*conversation, "ok\n");
     } else if (words[0] == "arrivals") {
       std::string text;
       for (const auto& [what, count] : arrivals_) text += fmt::format("arrival {} {}\n", what, count);
@@ -377,7 +381,7 @@ class Server {
   void open_icmp(base::Family family) {
     const bool v4 = family == base::Family::kIpv4;
     Fd& fd = v4 ? icmp4_ : icmp6_;
-    fd.reset(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6));
+    fd.reset(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6}));
     CHECK(fd.get() >= 0);
     watch(fd.get(), EPOLLIN, [this, family](std::uint32_t) { hear_echoes(family); });
   }
@@ -480,7 +484,7 @@ class Server {
   }
 
   void send_due(Flow& flow, Instant now) {
-    if (!flow.connected || flow.state != "running") return;
+    if (!flow.connected || flow.quiet || flow.state != "running") return;
     for (; flow.next <= now; flow.next += flow.interval) {
       const std::string message = fmt::format("{:<{}}", flow.sent, kMessage);
       if (::send(flow.fd.get(), message.data(), message.size(), MSG_NOSIGNAL) < 0 && flow.tcp) return;

@@ -14,10 +14,13 @@ namespace {
 
 constexpr std::string_view kRoot = "/calico/resources/v3/projectcalico.org/";
 
+// operator[] of Boost 1.81 makes room before it looks, so even for a member that is there it may move all others, and
+// references into them dangle. Hence the look first.
 boost::json::object& child_object(boost::json::object& parent, std::string_view name) {
-  boost::json::value& child = parent[name];
-  if (!child.is_object()) child.emplace_object();
-  return child.get_object();
+  boost::json::value* child = parent.if_contains(name);
+  if (child == nullptr) child = &parent[name];
+  if (!child->is_object()) child->emplace_object();
+  return child->get_object();
 }
 
 const boost::json::object* metadata_map(const boost::json::object& body, std::string_view name) {

@@ -392,9 +392,12 @@ base::Result<PortRange> parse_port(std::string_view text) {
 }
 
 std::string format_float(double value) {
+  if (value == 0) return "0";
+  // JSON has no infinity, although a number too large for a double reads as one.
+  value = std::clamp(value, std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
   const Decimal d = shortest(value);
   const double magnitude = std::abs(value);
-  const bool plain = magnitude == 0 || (magnitude >= 1e-6 && magnitude < 1e21);
+  const bool plain = magnitude >= 1e-6 && magnitude < 1e21;
   return plain ? in_plain_form(d) : in_exponent_form(d);
 }
 

@@ -6,6 +6,7 @@
 #include "model/resource.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -201,7 +202,7 @@ std::optional<json::value> Walk::read_one(const Struct& owner, const Field& fiel
       break;
     case FieldType::kInt: return read_int(owner, field, input);
     case FieldType::kFloat:
-      if (input.is_number()) return input.to_number<double>();
+      if (input.is_number() && std::isfinite(input.to_number<double>())) return input.to_number<double>();
       break;
     case FieldType::kAsNumber: return read_as_number(owner, input);
     case FieldType::kProtocol:

@@ -177,6 +177,15 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 void append_ascii(std::string& out, char c) {
   switch (c) {
     case '"': out += "\\\""; return;
@@ -349,7 +358,12 @@ void append_text(std::string& out, std::string_view text, int indent) {
 void append_yaml(std::string& out, const json::value& value, int indent, bool after_dash);
 
 void append_member(std::string& out, const json::key_value_pair& member, int indent) {
-  append_text(out, view(member.key()), indent);
+  const std::string_view name = view(member.key());
+  if (name.find('\n') != name.npos) {
+    out += double_quoted(name);
+  } else {
+    append_text(out, name, indent);
+  }
   out += ":";
   const json::value& value = member.value();
   const bool nested =
@@ -411,6 +425,7 @@ std::vector<std::string_view> split_documents(std::string_view text) {
 }
 
 base::Result<boost::json::value> parse_document(std::string_view text) {
+  if (!is_utf8(text)) return base::fail(parse_error("invalid UTF-8"));
   const std::string_view trimmed = base::trim(text);
   auto yaml = parse_yaml(text);
   // JSON is almost YAML; where the YAML reader stumbles (tabs, surrogate pairs) or stays behind, the JSON reader

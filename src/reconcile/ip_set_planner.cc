@@ -74,8 +74,9 @@ void IpSetPlanner::want(std::string_view name, const IpSetShape& shape, std::spa
     // The common case, a new set: take the table over instead of growing another.
     set.members = std::move(fresh);
     set.queued.clear();
-    set.queued.reserve(set.members.size());
-    for (auto& [member, state] : set.members) queue(set, member, state);
+    if (set.exists && set.known) {  // otherwise all of it is planned anyway, or read first
+      for (auto& [member, state] : set.members) queue(set, member, state);
+    }
   } else {
     for (const auto& [member, state] : fresh) want_member(set, member);
   }
@@ -264,28 +265,31 @@ std::vector<std::string> IpSetPlanner::unchecked(std::size_t members) const {
 
 // ---- Plans ----
 
-std::vector<IpSetEdit> IpSetPlanner::plan_updates() {
+std::vector<IpSetEdit> IpSetPlanner::plan_updates(std::size_t members) {
   std::vector<IpSetEdit> edits;
-  std::set<std::string, std::less<>> still_dirty;
-  for (const std::string& name : dirty_) {
-    Set& set = sets_.find(name)->second;
-    if (set.aside) continue;
-    if (set.exists && !set.known) {
-      still_dirty.insert(name);
-    } else if (!set.exists) {
-      plan_create(name, set, edits);
-    } else if (!set.readable || set.actual_shape != set.wanted_shape) {
-      plan_rebuild(name, set, edits);
-    } else {
-      plan_members(name, set, edits);
+  std::size_t sum = 0;
+  for (auto it = dirty_.begin(); it != dirty_.end() && sum < members;) {
+    Set& set = sets_.find(*it)->second;
+    if (set.exists && !set.known && !set.aside) {
+      ++it;  // must be read first
+      continue;
     }
+    const std::size_t first = edits.size();
+    if (!set.aside) plan_set(*it, set, edits);
+    for (std::size_t i = first; i < edits.size(); ++i) sum += kSetCost + edits[i].members.size();
+    it = dirty_.erase(it);
   }
-  dirty_ = std::move(still_dirty);
   return edits;
 }
 
+void IpSetPlanner::plan_set(const std::string& name, Set& set, std::vector<IpSetEdit>& edits) {
+  if (!set.exists) return plan_create(name, set, edits);
+  if (!set.readable || set.actual_shape != set.wanted_shape) return plan_rebuild(name, set, edits);
+  plan_members(name, set, edits);
+}
+
 void IpSetPlanner::plan_create(const std::string& name, Set& set, std::vector<IpSetEdit>& edits) {
-  set.queued.clear();
+  set.queued = {};
   for (auto& [member, state] : set.members) state = without(state, kQueued);
   std::vector<IpSetMember> members = all_wanted(set);
   edits.push_back({.kind = IpSetEdit::Kind::kCreate,

@@ -80,7 +80,9 @@ class IpSetPlanner {
   bool checks_left() const { return !unchecked_.empty(); }
 
   // ---- Plans ----
-  std::vector<IpSetEdit> plan_updates();
+  // Sets until about `members` members are to be written; the rest stays for the next call. Empty when nothing is left
+  // that can be planned without reading.
+  std::vector<IpSetEdit> plan_updates(std::size_t members = SIZE_MAX);
   std::vector<IpSetEdit> plan_swaps();
   // At most `limit` sets, temporary ones first. Sets that could not be deleted kDeletionAttempts times wait for a
   // resync.
@@ -120,7 +122,8 @@ class IpSetPlanner {
   static std::vector<IpSetMember> all_wanted(const Set& set);
   bool accepts(const IpSetMember& member) const { return member.prefix.family() == family_; }
 
-  void plan_create(const std::string& name, Set& set, std::vector<IpSetEdit>& edits);
+  void plan_set(const std::string& name, Set& set, std::vector<IpSetEdit>& edits);
+  static void plan_create(const std::string& name, Set& set, std::vector<IpSetEdit>& edits);
   void plan_rebuild(const std::string& name, Set& set, std::vector<IpSetEdit>& edits);
   static void plan_members(const std::string& name, Set& set, std::vector<IpSetEdit>& edits);
   std::string next_temporary_name();

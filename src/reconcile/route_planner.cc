@@ -71,7 +71,7 @@ void RoutePlanner::interface_present(std::string_view name, IfIndex index, bool 
     names_[index] = it->first;
   }
   // What stands on an interface that came up, or that was not known when the table was read, is not known.
-  if (running || added) unread_.insert(index);
+  if (running) unread_.insert(index);
   interface.running = running;
   mark_interface_dirty(name, index);
 }

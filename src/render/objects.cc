@@ -352,8 +352,9 @@ void ObjectBuilder::rebuild_dscp(ObjectChanges& out) {
   const auto add = [&](const std::vector<base::IpAddress>& addresses, std::uint8_t value) {
     for (const base::IpAddress& address : addresses) next[address.family()].try_emplace(address, value);
   };
-  for (const auto& [interface, program] : objects_.workloads) {
-    if (const auto value = dscp_of(program.endpoint.get())) add(program.endpoint->interface->addresses, *value);
+  // Like NAT entries, from every endpoint, shadowed or not.
+  for (const auto& [key, endpoint] : workloads_) {
+    if (const auto value = dscp_of(endpoint.get())) add(endpoint->interface->addresses, *value);
   }
   for (const auto& [key, endpoint] : host_endpoints_) {
     if (endpoint->dscp) add(endpoint->expected_addresses, *endpoint->dscp);

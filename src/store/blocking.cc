@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "os/event_loop.h"
 
 namespace store {
 namespace {
@@ -20,8 +21,8 @@ constexpr base::Duration kGrace = std::chrono::seconds(2);
 // A loop that runs only while somebody waits. Timers and descriptors are of no use to a reply.
 class BlockingStore::Waiter final : public base::Loop {
  public:
-  base::Instant now() const override { return std::chrono::steady_clock::now(); }
-  base::WallTime wall() const override { return std::chrono::system_clock::now(); }
+  base::Instant now() const override { return clock_.now(); }
+  base::WallTime wall() const override { return clock_.wall(); }
   void post(Task task) override {
     {
       const std::lock_guard lock(mutex_);
@@ -55,6 +56,7 @@ class BlockingStore::Waiter final : public base::Loop {
   }
 
  private:
+  os::SystemClock clock_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
@@ -117,8 +119,8 @@ base::Result<WriteReply> BlockingStore::create(const std::string& key, std::stri
 }
 
 base::Result<WriteReply> BlockingStore::update(const std::string& key, std::string value, Revision expected) {
-  return put(PutRequest{
-      .key = key, .value = std::move(value), .condition = Condition::kUnmodified, .expected = expected});
+  return put(
+      PutRequest{.key = key, .value = std::move(value), .condition = Condition::kUnmodified, .expected = expected});
 }
 
 base::Result<WriteReply> BlockingStore::remove(const std::string& key, Revision expected) {
@@ -134,15 +136,13 @@ base::Result<Revision> BlockingStore::commit(Transaction transaction) {
 }
 
 base::Result<Revision> BlockingStore::compact(Revision revision) {
-  return wait<Revision>([&](base::Loop& loop, Done<Revision> done) {
-    store_.compact(revision, options_, loop, std::move(done));
-  });
+  return wait<Revision>(
+      [&](base::Loop& loop, Done<Revision> done) { store_.compact(revision, options_, loop, std::move(done)); });
 }
 
 base::Result<StoreStatus> BlockingStore::status() {
-  return wait<StoreStatus>([&](base::Loop& loop, Done<StoreStatus> done) {
-    store_.status(options_, loop, std::move(done));
-  });
+  return wait<StoreStatus>(
+      [&](base::Loop& loop, Done<StoreStatus> done) { store_.status(options_, loop, std::move(done)); });
 }
 
 }  // namespace store

@@ -37,9 +37,11 @@ bool is_resource_file(std::string_view path) {
   return extension == ".yaml" || extension == ".yml" || extension == ".json";
 }
 
-bool is_key_file(std::string_view path) { return path.starts_with(kKeys) && path.substr(kKeys.size() + 1).find('.') == path.npos; }
+bool is_key_file(std::string_view path) {
+  return path.starts_with(kKeys) && path.substr(kKeys.size() + 1).find('.') == path.npos;
+}
 
-// --- Files of other keys: one header line, then key and value as they are ------------------------------------------------------
+// --- Files of other keys: one header line, then key and value as they are ---
 
 struct KeyFile {
   std::string key;
@@ -76,7 +78,7 @@ base::Result<KeyFile> parse_key_file(std::string_view text) {
   return file;
 }
 
-// --- The store ----------------------------------------------------------------------------------------------------------------
+// --- The store ---
 
 class DirectoryCore final : public LocalCore {
  public:
@@ -114,7 +116,9 @@ class DirectoryCore final : public LocalCore {
   base::Result<> before_request(bool writes) override;
   void after_request() override;
   base::Result<Revision> persist(const std::vector<Edit>& edits) override;
-  StoreStatus describe_status() override { return {.revision = 0, .cluster_id = 0, .version = "directory", .peer = "dir:" + root_}; }
+  StoreStatus describe_status() override {
+    return {.revision = 0, .cluster_id = 0, .version = "directory", .peer = "dir:" + root_};
+  }
   std::vector<Diagnostic> current_diagnostics() override;
 
   std::string full(std::string_view path) const { return fmt::format("{}/{}", root_, path); }
@@ -133,8 +137,8 @@ class DirectoryCore final : public LocalCore {
   // From keys to files.
   base::Result<> write(const Edit& edit, Revision at);
   base::Result<> write_key_file(const Edit& edit, Revision at);
-  base::Result<> write_document(const std::string& path, const std::string& key, const std::optional<std::string>& document,
-                                Revision at);
+  base::Result<> write_document(const std::string& path, const std::string& key,
+                                const std::optional<std::string>& document, Revision at);
   base::Result<> take_out(const std::string& path, const std::string& key, Revision at);
 
   const std::string root_;
@@ -250,7 +254,8 @@ DirectoryCore::File DirectoryCore::read(const std::string& path, const FileStamp
     } else if (parsed->expires != 0 && parsed->expires <= now()) {
       static_cast<void>(os::remove_file(full(path)));  // if not now, then when it is read again
     } else {
-      file.items[parsed->key] = {.document = {.key = parsed->key, .value = std::move(parsed->value)}, .expires = parsed->expires};
+      file.items[parsed->key] = {.document = {.key = parsed->key, .value = std::move(parsed->value)},
+                                 .expires = parsed->expires};
     }
     return file;
   }
@@ -314,7 +319,8 @@ void DirectoryCore::tell(const std::string& path) {
   if (text == file.told) return;
   file.told = text;
   if (!text.empty()) {
-    log_.warning("store.file_refused", "a resource file cannot be used", {{"file", full(path)}, {"line", file.line}, {"error", text}});
+    log_.warning("store.file_refused", "a resource file cannot be used",
+                 {{"file", full(path)}, {"line", file.line}, {"error", text}});
   }
   broadcast(Diagnostic{full(path), text.empty() ? 0 : file.line, text});
 }
@@ -368,7 +374,8 @@ base::Result<> DirectoryCore::write_document(const std::string& path, const std:
                                              const std::optional<std::string>& document, Revision at) {
   const std::string file = full(path);
   if (const auto known = files_.find(path); known != files_.end() && !known->second.problem.empty()) {
-    return base::fail(base::Error::invalid(fmt::format("{} cannot be changed before it is repaired: {}", file, known->second.problem)));
+    return base::fail(base::Error::invalid(
+        fmt::format("{} cannot be changed before it is repaired: {}", file, known->second.problem)));
   }
   if (auto made = os::make_directories(file.substr(0, file.rfind('/'))); !made) return made;
   std::string text;

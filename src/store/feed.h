@@ -1,10 +1,10 @@
 // feed.h: carries the events of one subscription from the store's thread to the reader's loop, in order.
 //
-// Bounded: consecutive deltas that the reader has not taken are merged, keeping the last change of each key; pages are bounded
-// by the writer, which hands over the next one only when told that one has been consumed.
+// Bounded: consecutive deltas that the reader has not taken are merged, keeping the last change of each key; pages are
+// bounded by the writer, which hands over the next one only when told that one has been consumed.
 //
-// Thread rules: push() from the writer's thread; close() from the reader's. Feed is shared by both ends; the writer's may be the
-// last, so the reader's loop must outlive close(), not the Feed.
+// Thread rules: push() from the writer's thread; close() from the reader's. Feed is shared by both ends; the writer's
+// may be the last, so the reader's loop must outlive close(), not the Feed.
 #pragma once
 
 #include <atomic>

@@ -5,17 +5,17 @@
 
 namespace store {
 namespace {
-constexpr int kPages = 2;  // one with the reader and one waiting
+constexpr int kPages = 2;                                         // one with the reader and one waiting
 constexpr base::Duration kRetryExpiry = std::chrono::seconds(1);  // when a key's end of life could not be written
-}
+}  // namespace
 
 struct LocalCore::Session {
   std::vector<std::string> prefixes;
   std::shared_ptr<Feed> feed;
-  bool started = false;   // a snapshot has begun
-  bool synced = false;    // and has ended
-  Revision revision = 0;  // of the snapshot; then how far the table's changes were looked at
-  Revision told = 0;      // the last revision the reader knows
+  bool started = false;    // a snapshot has begun
+  bool synced = false;     // and has ended
+  Revision revision = 0;   // of the snapshot; then how far the table's changes were looked at
+  Revision told = 0;       // the last revision the reader knows
   std::size_t prefix = 0;  // being paged
   std::string from;
   int pages_held = 0;
@@ -23,7 +23,7 @@ struct LocalCore::Session {
 
 base::Result<Revision> LocalCore::persist(const std::vector<Edit>&) { return table_.revision() + 1; }
 
-// --- Subscriptions ------------------------------------------------------------------------------------------------------------
+// --- Subscriptions ---
 
 void LocalCore::add_session(const std::shared_ptr<Session>& session) {
   std::erase_if(sessions_, [](const auto& other) { return other->feed->closed(); });
@@ -110,7 +110,7 @@ void LocalCore::commit_edits(std::vector<Edit> edits, Revision at) {
   if (log_limit_) table_.keep_log(*log_limit_);
 }
 
-// --- Requests -----------------------------------------------------------------------------------------------------------------
+// --- Requests ---
 
 base::Result<WriteReply> LocalCore::put(const PutRequest& request) {
   const KeyValue* current = table_.find(request.key);
@@ -150,7 +150,8 @@ void LocalCore::expire_later(const std::string& key, std::int64_t lease, base::D
 
 base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
   const KeyValue* current = table_.find(request.key);
-  if (current == nullptr) return WriteReply{.status = WriteStatus::kNotFound, .revision = table_.revision(), .current = {}};
+  if (current == nullptr)
+    return WriteReply{.status = WriteStatus::kNotFound, .revision = table_.revision(), .current = {}};
   WriteReply reply{.revision = table_.revision(), .current = *current};
   if (request.expected != 0 && current->mod_revision != request.expected) {
     reply.status = WriteStatus::kConflict;
@@ -166,7 +167,8 @@ base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
 
 base::Result<Revision> LocalCore::commit(const Transaction& request) {
   std::vector<Edit> edits;
-  for (const auto& [key, value] : request.puts) edits.push_back({.key = key, .value = value, .lease = 0, .time_to_live = {}});
+  for (const auto& [key, value] : request.puts)
+    edits.push_back({.key = key, .value = value, .lease = 0, .time_to_live = {}});
   for (const auto& key : request.removals) {
     if (table_.find(key) != nullptr) edits.push_back({.key = key, .value = {}, .lease = 0, .time_to_live = {}});
   }
@@ -188,7 +190,7 @@ base::Result<StoreStatus> LocalCore::status() {
   return status;
 }
 
-// --- The front ----------------------------------------------------------------------------------------------------------------
+// --- The front ---
 
 namespace {
 

@@ -1,7 +1,7 @@
 // local_store.h: a Store over a Table that lives on a loop of this process; common to MemoryStore and DirectoryStore.
 //
-// LocalCore lives on its home loop; LocalStore is the thread-safe front. Tasks hold the core weakly, so a store may be destroyed
-// while some are still queued.
+// LocalCore lives on its home loop; LocalStore is the thread-safe front. Tasks hold the core weakly, so a store may be
+// destroyed while some are still queued.
 #pragma once
 
 #include <memory>

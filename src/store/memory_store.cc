@@ -49,12 +49,14 @@ void MemoryStore::fail_requests(int count, base::Error error) {
 }
 
 Revision MemoryStore::write(const std::string& key, std::optional<std::string> value) {
-  memory_->commit_edits({{.key = key, .value = std::move(value), .lease = 0, .time_to_live = {}}}, memory_->table().revision() + 1);
+  memory_->commit_edits({{.key = key, .value = std::move(value), .lease = 0, .time_to_live = {}}},
+                        memory_->table().revision() + 1);
   return memory_->table().revision();
 }
 
 void MemoryStore::compact_now() {
-  static_cast<void>(memory_->table().compact(memory_->table().revision()));  // fails only when there is nothing to compact
+  static_cast<void>(
+      memory_->table().compact(memory_->table().revision()));  // fails only when there is nothing to compact
 }
 
 void MemoryStore::set_page_keys(std::int64_t keys) { memory_->set_page_keys(keys); }

@@ -1,7 +1,8 @@
-// memory_store.h: a Store without I/O, for tests and the simulator. It behaves like etcd (the conformance suite compares them)
-// and can be told to fail.
+// memory_store.h: a Store without I/O, for tests and the simulator. It behaves like etcd (the conformance suite
+// compares them) and can be told to fail.
 //
-// Everything happens on `home`, which may be a virtual loop. The functions for faults and inspection are for home's thread.
+// Everything happens on `home`, which may be a virtual loop. The functions for faults and inspection are for home's
+// thread.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,8 @@ class MemoryStore final : public LocalStore {
 
   std::string describe() const override { return "memory"; }
 
-  // Subscribers receive ConnectionState and then nothing; requests fail with `error`. Writes of others go on: see write().
+  // Subscribers receive ConnectionState and then nothing; requests fail with `error`. Writes of others go on: see
+  // write().
   void disconnect(base::Error error = base::Error::unavailable("memory store is disconnected"));
   // Subscribers continue where they stopped, or with a new snapshot if that has been compacted.
   void reconnect();

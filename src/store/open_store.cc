@@ -62,8 +62,9 @@ base::Result<std::unique_ptr<Store>> open_etcd(const ConnectionSettings& setting
   Problems problems;
   EtcdSettings etcd;
   if (!settings.discovery_srv.empty()) {
-    problems.add(settings.endpoints.empty() ? "discovery of etcd by DNS SRV is not supported, list the endpoints instead"
-                                            : "etcd endpoints and DNS SRV discovery cannot be used together");
+    problems.add(settings.endpoints.empty()
+                     ? "discovery of etcd by DNS SRV is not supported, list the endpoints instead"
+                     : "etcd endpoints and DNS SRV discovery cannot be used together");
   } else if (settings.endpoints.empty()) {
     problems.add("no etcd endpoint is given (set ETCD_ENDPOINTS)");
   }
@@ -111,10 +112,8 @@ base::Result<ConnectionSettings> parse_location(std::string_view location) {
 base::Result<std::unique_ptr<Store>> open_store(const ConnectionSettings& settings, base::Log& log,
                                                 base::MetricRegistry& metrics) {
   switch (settings.type) {
-    case StoreType::kEtcd:
-      return open_etcd(settings, log, metrics);
-    case StoreType::kDirectory:
-      return open_directory(settings.directory, log);
+    case StoreType::kEtcd: return open_etcd(settings, log, metrics);
+    case StoreType::kDirectory: return open_directory(settings.directory, log);
   }
   return base::fail(base::Error::internal("no such kind of datastore"));
 }

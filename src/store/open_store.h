@@ -1,4 +1,5 @@
-// open_store.h: how to reach a datastore (spec datamodel §2.7). Plain values: whoever reads files and environment fills them in.
+// open_store.h: how to reach a datastore (spec datamodel §2.7). Plain values: whoever reads files and environment
+// fills them in.
 #pragma once
 
 #include <memory>
@@ -32,8 +33,8 @@ struct ConnectionSettings {
 base::Result<ConnectionSettings> parse_location(std::string_view location);
 
 // Starts the store's own thread and returns at once: connecting happens behind. Fails only on settings that cannot work
-// (all problems in one text): unusable URL, missing file, certificate without key, no such directory, a build without etcd.
-// `log` and `metrics` must outlive the store.
+// (all problems in one text): unusable URL, missing file, certificate without key, no such directory, a build without
+// etcd. `log` and `metrics` must outlive the store.
 base::Result<std::unique_ptr<Store>> open_store(const ConnectionSettings& settings, base::Log& log,
                                                 base::MetricRegistry& metrics);
 

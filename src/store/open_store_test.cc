@@ -52,8 +52,9 @@ TEST(EtcdEndpoint, Parses) {
 }
 
 TEST(EtcdEndpoint, RefusesWhatCannotWork) {
-  for (const std::string_view url : {"", "ftp://host:1", "http://", "http://host:0", "http://host:70000", "http://host:x",
-                                     "http://[::1", "http://[::1]x", "http://a b:1", "http://:2379", "2001:db8::1"}) {
+  for (const std::string_view url :
+       {"", "ftp://host:1", "http://", "http://host:0", "http://host:70000", "http://host:x", "http://[::1",
+        "http://[::1]x", "http://a b:1", "http://:2379", "2001:db8::1"}) {
     const auto endpoint = parse_etcd_endpoint(url);
     ASSERT_FALSE(endpoint) << url;
     EXPECT_THAT(endpoint.error().text(), HasSubstr("http://host:port"));

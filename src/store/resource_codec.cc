@@ -52,8 +52,9 @@ std::string derived_uid(std::string_view key) {
 }
 
 std::string timestamp(base::WallTime time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(
-                                                  std::chrono::time_point_cast<std::chrono::system_clock::duration>(time))));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(
+                         std::chrono::time_point_cast<std::chrono::system_clock::duration>(time))));
 }
 
 base::Result<Document> decode_resource(const json::value& value, const model::Kind* hint, base::WallTime changed) {
@@ -62,11 +63,13 @@ base::Result<Document> decode_resource(const json::value& value, const model::Ki
   model::Problems problems;
   model::complete(*resource, model::WriteReason::kUpdate, problems);
   model::validate(*resource, problems);
-  if (!problems.empty()) return base::fail(base::Error::invalid(resource->id() + ": " + model::to_string(problems.take())));
+  if (!problems.empty())
+    return base::fail(base::Error::invalid(resource->id() + ": " + model::to_string(problems.take())));
   Document document;
   document.key = model::resource_key(*resource->kind, resource->ns(), resource->name());
   if (resource->metadata_text("uid").empty()) resource->set_metadata("uid", derived_uid(document.key));
-  if (resource->metadata_text("creationTimestamp").empty()) resource->set_metadata("creationTimestamp", timestamp(changed));
+  if (resource->metadata_text("creationTimestamp").empty())
+    resource->set_metadata("creationTimestamp", timestamp(changed));
   model::store_policy_name(*resource);
   document.value = model::encode_stored(*resource);
   return document;
@@ -157,14 +160,14 @@ std::optional<std::string> resource_file_name(std::string_view key) {
   return fmt::format("{}/{}/{}.yaml", kind, parsed->ns, parsed->name);
 }
 
-std::string replace_document(std::string_view text, const std::string& key, const std::optional<std::string>& document) {
+std::string replace_document(std::string_view text, const std::string& key,
+                             const std::optional<std::string>& document) {
   std::vector<std::string> parts;
   bool placed = false;
   for (const auto part : model::split_documents(text)) {
     if (base::trim(part).empty()) continue;
     const auto documents = decode_documents(part, {});
-    const bool holds_key =
-        documents && std::ranges::find(*documents, key, &Document::key) != documents->end();
+    const bool holds_key = documents && std::ranges::find(*documents, key, &Document::key) != documents->end();
     if (!holds_key) {
       parts.emplace_back(part);
       continue;

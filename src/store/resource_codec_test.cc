@@ -23,7 +23,9 @@ spec:
     destination: {ports: [80, "8000:8080"]}
 )";
 
-DecodedFile decode(std::string_view text) { return decode_resource_file(text, base::WallTime(std::chrono::seconds(1'700'000'000))); }
+DecodedFile decode(std::string_view text) {
+  return decode_resource_file(text, base::WallTime(std::chrono::seconds(1'700'000'000)));
+}
 
 TEST(ResourceCodec, PolicyBecomesWhatEtcdWouldHold) {
   const auto file = decode(kPolicy);

@@ -34,7 +34,7 @@ base::Result<> fill(int fd, std::string_view content, Revision modified, const s
 }  // namespace
 
 std::optional<FileStamp> stamp_of(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   return FileStamp{.modified = status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec,
                    .inode = status.st_ino,

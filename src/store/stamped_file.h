@@ -24,8 +24,8 @@ struct FileStamp {
 // Nothing if there is no such regular file.
 std::optional<FileStamp> stamp_of(const std::string& path);
 
-// Replaces the file at once and for good (temporary file, sync, rename, sync of the directory), dated `modified`. The directory
-// must exist. The temporary name begins with a dot.
+// Replaces the file at once and for good (temporary file, sync, rename, sync of the directory), dated `modified`. The
+// directory must exist. The temporary name begins with a dot.
 base::Result<> write_stamped(const std::string& path, std::string_view content, Revision modified);
 
 // Waits for the exclusive lock on a file, which is created if missing. Locks are held for the time of a write.

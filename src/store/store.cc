@@ -32,14 +32,11 @@ base::Error compacted_error(Revision asked) {
 
 base::Error refusal(const WriteReply& reply, std::string_view key) {
   switch (reply.status) {
-    case WriteStatus::kExists:
-      return base::Error(base::ErrorKind::kExists, fmt::format("{} already exists", key));
+    case WriteStatus::kExists: return base::Error(base::ErrorKind::kExists, fmt::format("{} already exists", key));
     case WriteStatus::kConflict:
       return base::Error(base::ErrorKind::kConflict, fmt::format("{} was changed by somebody else", key));
-    case WriteStatus::kNotFound:
-      return base::Error(base::ErrorKind::kNotFound, fmt::format("{} does not exist", key));
-    case WriteStatus::kDone:
-      break;
+    case WriteStatus::kNotFound: return base::Error(base::ErrorKind::kNotFound, fmt::format("{} does not exist", key));
+    case WriteStatus::kDone: break;
   }
   CHECK(reply.status != WriteStatus::kDone);
   return base::Error::internal("a write that was done is not a refusal");

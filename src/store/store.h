@@ -1,12 +1,12 @@
-// store.h: the datastore as the rest of Percale sees it: ordered keys with values, revisions, watches and leases, as etcd v3
-// defines them. Byte-level: nothing here knows what a resource is.
+// store.h: the datastore as the rest of Percale sees it: ordered keys with values, revisions, watches and leases, as
+// etcd v3 defines them. Byte-level: nothing here knows what a resource is.
 //
-// Implementations: EtcdStore (etcd v3), DirectoryStore (a directory of resource files), MemoryStore (tests, simulation).
-// One conformance suite runs against all of them (tests/integration/store).
+// Implementations: EtcdStore (etcd v3), DirectoryStore (a directory of resource files), MemoryStore (tests,
+// simulation). One conformance suite runs against all of them (tests/integration/store).
 //
-// Thread rules: every function of Store may be called from any thread. Replies and events are delivered on the loop given with
-// the request, never inside the call. A loop given to a request must outlive the store, one given to subscribe() the
-// subscription. Destroying a store drops unanswered requests: their callbacks never run.
+// Thread rules: every function of Store may be called from any thread. Replies and events are delivered on the loop
+// given with the request, never inside the call. A loop given to a request must outlive the store, one given to
+// subscribe() the subscription. Destroying a store drops unanswered requests: their callbacks never run.
 #pragma once
 
 #include <chrono>
@@ -37,17 +37,18 @@ struct KeyValue {
   bool operator==(const KeyValue&) const = default;
 };
 
-// --- Subscriptions ------------------------------------------------------------------------------------------------------------
+// --- Subscriptions ---
 //
 // What a subscriber receives, in this order:
 //   SnapshotStart{R} SnapshotPage* SnapshotDone{R} Delta{from = R} Delta …
-// When the store lost its place (etcd compacted, or was restored from a backup), a new SnapshotStart begins, possibly in the
-// middle of another snapshot, which then counts for nothing. Keys that a finished snapshot did not carry do not exist.
-// A mere disconnect shows only as ConnectionState: deltas go on where they stopped, none is lost. Between SnapshotStart and
-// SnapshotDone no Delta arrives.
+// When the store lost its place (etcd compacted, or was restored from a backup), a new SnapshotStart begins, possibly
+// in the middle of another snapshot, which then counts for nothing. Keys that a finished snapshot did not carry do not
+// exist. A mere disconnect shows only as ConnectionState: deltas go on where they stopped, none is lost. Between
+// SnapshotStart and SnapshotDone no Delta arrives.
 //
-// Memory: at most two pages exist at a time; the next is asked for when one has been consumed. Deltas that the reader has not
-// yet taken are merged: only the last change of each key is kept, so a Delta may delete a key that the reader never saw.
+// Memory: at most two pages exist at a time; the next is asked for when one has been consumed. Deltas that the reader
+// has not yet taken are merged: only the last change of each key is kept, so a Delta may delete a key that the reader
+// never saw.
 
 struct SnapshotStart {
   Revision revision = 0;
@@ -66,8 +67,8 @@ struct Change {
   bool operator==(const Change&) const = default;
 };
 
-// Valid only on top of revision `from`. With one prefix a commit is never split over two deltas; with several, the changes of
-// one commit may arrive in one delta per prefix.
+// Valid only on top of revision `from`. With one prefix a commit is never split over two deltas; with several, the
+// changes of one commit may arrive in one delta per prefix.
 struct Delta {
   Revision from = 0;
   Revision to = 0;
@@ -91,14 +92,14 @@ struct Diagnostic {
 using StoreEvent = std::variant<SnapshotStart, SnapshotPage, SnapshotDone, Delta, ConnectionState, Diagnostic>;
 using EventHandler = std::function<void(StoreEvent)>;
 
-// Ends the subscription when destroyed, which must happen on the reader's thread (or while its loop does not run) and before the
-// store is destroyed. The handler is not called after that; it may destroy the subscription itself.
+// Ends the subscription when destroyed, which must happen on the reader's thread (or while its loop does not run) and
+// before the store is destroyed. The handler is not called after that; it may destroy the subscription itself.
 class Subscription {
  public:
   virtual ~Subscription() = default;
 };
 
-// --- Requests -----------------------------------------------------------------------------------------------------------------
+// --- Requests ---
 
 struct RequestOptions {
   base::Duration timeout = std::chrono::seconds(10);
@@ -108,8 +109,8 @@ struct RequestOptions {
 
 struct ReadRequest {
   std::string key;
-  std::string range_end;  // empty: exactly `key`; otherwise keys in [key, range_end)
-  Revision revision = 0;  // 0: the latest
+  std::string range_end;   // empty: exactly `key`; otherwise keys in [key, range_end)
+  Revision revision = 0;   // 0: the latest
   std::int64_t limit = 0;  // 0: all
   bool keys_only = false;
 };
@@ -130,8 +131,8 @@ struct PutRequest {
   std::string key;
   std::string value;
   Condition condition = Condition::kNone;
-  Revision expected = 0;                     // for kUnmodified
-  std::chrono::seconds time_to_live{0};      // above 0: attach a fresh lease, which nobody keeps alive
+  Revision expected = 0;                 // for kUnmodified
+  std::chrono::seconds time_to_live{0};  // above 0: attach a fresh lease, which nobody keeps alive
 };
 struct RemoveRequest {
   std::string key;
@@ -178,7 +179,8 @@ class Store {
 
   virtual void read(ReadRequest request, const RequestOptions& options, base::Loop& loop, Done<ReadReply> done) = 0;
   virtual void put(PutRequest request, const RequestOptions& options, base::Loop& loop, Done<WriteReply> done) = 0;
-  virtual void remove(RemoveRequest request, const RequestOptions& options, base::Loop& loop, Done<WriteReply> done) = 0;
+  virtual void remove(RemoveRequest request, const RequestOptions& options, base::Loop& loop,
+                      Done<WriteReply> done) = 0;
   virtual void commit(Transaction request, const RequestOptions& options, base::Loop& loop, Done<Revision> done) = 0;
   virtual void compact(Revision revision, const RequestOptions& options, base::Loop& loop, Done<Revision> done) = 0;
   virtual void status(const RequestOptions& options, base::Loop& loop, Done<StoreStatus> done) = 0;
@@ -194,7 +196,8 @@ std::string prefix_end(std::string_view prefix);
 bool is_compacted(const base::Error& error);
 base::Error compacted_error(Revision asked);
 
-// A refused write as an Error of kind kExists, kConflict or kNotFound that names the key. REQUIRES reply.status != kDone.
+// A refused write as an Error of kind kExists, kConflict or kNotFound that names the key. REQUIRES reply.status !=
+// kDone.
 base::Error refusal(const WriteReply& reply, std::string_view key);
 
 }  // namespace store

@@ -20,7 +20,8 @@ bool has_prefix(const std::string& key, const std::vector<std::string>& prefixes
 }  // namespace
 
 const Change* Table::version_at(const History& history, Revision revision) const {
-  const auto after = std::ranges::upper_bound(history.versions, revision, {}, [](const Change& c) { return c.item.mod_revision; });
+  const auto after =
+      std::ranges::upper_bound(history.versions, revision, {}, [](const Change& c) { return c.item.mod_revision; });
   if (after == history.versions.begin()) return nullptr;
   const Change& version = *std::prev(after);
   return version.removed ? nullptr : &version;
@@ -37,7 +38,8 @@ base::Result<ReadReply> Table::read(const ReadRequest& request) const {
   const Revision at = request.revision == 0 ? revision_ : request.revision;
   if (at < compacted_) return base::fail(compacted_error(at));
   if (at > revision_) {
-    return base::fail(base::Error::invalid(fmt::format("revision {} has not happened yet, the latest is {}", at, revision_)));
+    return base::fail(
+        base::Error::invalid(fmt::format("revision {} has not happened yet, the latest is {}", at, revision_)));
   }
   ReadReply reply{.revision = revision_, .items = {}, .more = false};
   for (auto key = keys_.lower_bound(request.key); key != keys_.end(); ++key) {
@@ -97,7 +99,8 @@ base::Result<std::vector<Change>> Table::changes_after(Revision from, const std:
 base::Result<> Table::compact(Revision revision) {
   if (revision <= compacted_) return base::fail(compacted_error(revision));
   if (revision > revision_) {
-    return base::fail(base::Error::invalid(fmt::format("revision {} has not happened yet, the latest is {}", revision, revision_)));
+    return base::fail(
+        base::Error::invalid(fmt::format("revision {} has not happened yet, the latest is {}", revision, revision_)));
   }
   compacted_ = revision;
   while (!log_.empty() && log_.front().first <= revision) {

@@ -1,5 +1,5 @@
-// table.h: etcd's data model in memory: keys with all their versions since the last compaction. Pure; the heart of MemoryStore
-// and DirectoryStore.
+// table.h: etcd's data model in memory: keys with all their versions since the last compaction. Pure; the heart of
+// MemoryStore and DirectoryStore.
 #pragma once
 
 #include <chrono>
@@ -32,11 +32,12 @@ class Table {
   // Fails (is_compacted) for a revision that is gone, and with kInvalid for one that has not happened.
   base::Result<ReadReply> read(const ReadRequest& request) const;
 
-  // One commit at revision `at`. Removals of keys that do not exist are no change; a commit without a change does not happen.
-  // REQUIRES at > revision(), no key twice. Returns the number of changes.
+  // One commit at revision `at`. Removals of keys that do not exist are no change; a commit without a change does not
+  // happen. REQUIRES at > revision(), no key twice. Returns the number of changes.
   std::size_t commit(std::vector<Edit> edits, Revision at);
 
-  // What happened to keys with these prefixes after `from`, in order. Fails (is_compacted) when that is not known any more.
+  // What happened to keys with these prefixes after `from`, in order. Fails (is_compacted) when that is not known any
+  // more.
   base::Result<std::vector<Change>> changes_after(Revision from, const std::vector<std::string>& prefixes) const;
 
   // Forgets versions that were overwritten up to and including `revision`.

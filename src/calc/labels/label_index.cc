@@ -23,28 +23,25 @@ std::uint32_t hash_of(std::span<const model::Label> labels, std::span<const mode
 }  // namespace
 
 bool LabelIndex::ContentEqual::operator()(GroupId a, const Content& b) const {
-  const Group& group = (*groups)[a];
-  return std::ranges::equal(group.labels.items(), b.labels) && std::ranges::equal(group.profiles.items(), b.profiles);
+  return (*groups)[a].content.is(b.labels, b.profiles);
 }
 
 LabelIndex::LabelIndex(const ProfileLabels& profiles)
     : profiles_(profiles), by_content_(0, ContentHash{&groups_}, ContentEqual{&groups_}) {}
 
 bool LabelIndex::is(GroupId id, std::span<const model::Label> labels, std::span<const model::Symbol> profiles) const {
-  const Group& group = groups_[id];
-  return std::ranges::equal(group.labels.items(), labels) && std::ranges::equal(group.profiles.items(), profiles);
+  return groups_[id].content.is(labels, profiles);
 }
 
 std::span<const SelectorId> LabelIndex::matches(GroupId id) const {
-  const auto& matches = groups_[id].matches;
-  return {matches.data(), matches.size()};
+  return groups_[id].matches.items();
 }
 
 // Own labels win, then those of the first profile in the list that has the name (spec datamodel §5.3).
 std::span<const model::Label> LabelIndex::effective(const Group& group, model::Labels& scratch) const {
-  const auto own = group.labels.items();
+  const auto own = group.content.labels();
   scratch.clear();
-  for (const model::Symbol profile : group.profiles.items()) {
+  for (const model::Symbol profile : group.content.profiles()) {
     const auto inherited = profiles_.of(profile);
     if (inherited.empty()) continue;
     if (scratch.empty()) scratch.assign(own.begin(), own.end());
@@ -91,8 +88,7 @@ LabelIndex::Acquired LabelIndex::acquire(std::span<const model::Label> labels,
   Group& group = groups_[id];
   group.references = 1;
   group.hash = content.hash;
-  group.labels = CompactArray<model::Label>(labels);
-  group.profiles = CompactArray<model::Symbol>(profiles);
+  group.content = GroupContent(labels, profiles);
   by_content_.insert(id);
   for (const model::Symbol profile : profiles) by_profile_[profile].insert(id);
 
@@ -110,9 +106,9 @@ bool LabelIndex::release(GroupId id) {
   Group& group = groups_[id];
   CHECK(group.references > 0);
   if (--group.references > 0) return false;
-  for (const SelectorId selector : group.matches) selectors_[selector].groups.erase(id);
+  for (const SelectorId selector : group.matches.items()) selectors_[selector].groups.erase(id);
   unlist(id, effective(group, scratch_));
-  for (const model::Symbol profile : group.profiles.items()) {
+  for (const model::Symbol profile : group.content.profiles()) {
     const auto known = by_profile_.find(profile);
     if (known == by_profile_.end()) continue;  // listed twice
     known->second.erase(id);
@@ -215,12 +211,7 @@ const IdSet& LabelIndex::add(SelectorId id, Condition condition) {
 void LabelIndex::remove(SelectorId id) {
   Selector& selector = selectors_[id];
   filing_.remove(id, selector.condition, selector.place);
-  selector.groups.for_each([&](GroupId group) {
-    auto& matches = groups_[group].matches;
-    const auto found = std::ranges::find(matches, id);
-    *found = matches.back();
-    matches.pop_back();
-  });
+  selector.groups.for_each([&](GroupId group) { groups_[group].matches.erase(id); });
   selector = Selector{};
 }
 
@@ -244,20 +235,20 @@ std::vector<LabelIndex::MatchChange> LabelIndex::after_profile_change(model::Sym
       if (selectors_[selector].condition.matches(labels)) now.push_back(selector);
     });
     std::ranges::sort(now);
-    std::ranges::sort(group.matches);
+    std::ranges::sort(group.matches.items());
     std::vector<SelectorId> difference;
-    std::ranges::set_difference(now, group.matches, std::back_inserter(difference));
+    std::ranges::set_difference(now, group.matches.items(), std::back_inserter(difference));
     for (const SelectorId selector : difference) {
       selectors_[selector].groups.insert(id);
       changes.push_back({id, selector, true});
     }
     difference.clear();
-    std::ranges::set_difference(group.matches, now, std::back_inserter(difference));
+    std::ranges::set_difference(group.matches.items(), now, std::back_inserter(difference));
     for (const SelectorId selector : difference) {
       selectors_[selector].groups.erase(id);
       changes.push_back({id, selector, false});
     }
-    group.matches.assign(now.begin(), now.end());
+    group.matches.assign(now);
   });
   return changes;
 }

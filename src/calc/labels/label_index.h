@@ -10,18 +10,19 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include <boost/container/small_vector.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
-#include "calc/containers/compact_array.h"
 #include "calc/containers/id_set.h"
 #include "calc/containers/slab.h"
+#include "calc/containers/small_ids.h"
 #include "calc/labels/condition.h"
+#include "calc/labels/group_content.h"
 #include "calc/labels/profile_labels.h"
 #include "calc/labels/selector_filing.h"
 #include "model/labels.h"
@@ -47,12 +48,13 @@ class LabelIndex {
   bool release(GroupId group);
   bool is(GroupId group, std::span<const model::Label> labels, std::span<const model::Symbol> profiles) const;
   std::span<const SelectorId> matches(GroupId group) const;  // no particular order
-  std::span<const model::Symbol> profiles(GroupId group) const { return groups_[group].profiles.items(); }
+  std::span<const model::Symbol> profiles(GroupId group) const { return groups_[group].content.profiles(); }
 
   // Selectors are numbered by the caller. add() returns the matching groups.
   const IdSet& add(SelectorId id, Condition condition);
   void remove(SelectorId id);
   const IdSet& groups(SelectorId id) const { return selectors_[id].groups; }
+  const Condition& condition(SelectorId id) const { return selectors_[id].condition; }
   // Optional, before adding many: finds out which label indexes they need and builds all of them in one pass.
   void prepare(std::span<const Condition* const> conditions);
 
@@ -69,9 +71,8 @@ class LabelIndex {
   struct Group {
     std::uint32_t references = 0;
     std::uint32_t hash = 0;
-    CompactArray<model::Label> labels;
-    CompactArray<model::Symbol> profiles;
-    boost::container::small_vector<SelectorId, 2> matches;
+    GroupContent content;
+    SmallIds matches;
   };
   struct Content {
     std::span<const model::Label> labels;
@@ -124,7 +125,7 @@ class LabelIndex {
   boost::unordered_flat_set<GroupId, ContentHash, ContentEqual> by_content_;
   boost::unordered_flat_map<model::Symbol, IdSet, std::hash<model::Symbol>> by_profile_;
   boost::unordered_flat_map<model::Symbol, Name, std::hash<model::Symbol>> names_;
-  std::vector<Selector> selectors_;
+  std::deque<Selector> selectors_;
   SelectorFiling filing_;
   model::Labels scratch_;
 };

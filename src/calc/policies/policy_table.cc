@@ -12,7 +12,6 @@ PolicyTable::SlotId PolicyTable::slot_for(const model::Selector& selector) {
   if (!is_new) return known->second;
   const SlotId slot = slots_.allocate();
   known->second = slot;
-  slots_[slot].selector = selector;
   local_.add(slot, {selector, std::nullopt});
   return slot;
 }
@@ -22,7 +21,7 @@ void PolicyTable::leave_slot(PolicyId id) {
   Slot& slot = slots_[slot_id];
   slot.policies.erase(id);
   if (!slot.policies.empty()) return;
-  by_selector_.erase(&slot.selector.canonical());
+  by_selector_.erase(&selector_of(slot_id).canonical());
   local_.remove(slot_id);
   slots_.release(slot_id);
 }
@@ -41,16 +40,16 @@ void PolicyTable::mark_groups(SlotId slot) {
 void PolicyTable::mark_order(PolicyId id) { unranked_.insert(id); }
 
 void PolicyTable::put(const model::PolicyKey& key, const model::Policy& policy) {
-  const auto [known, is_new] = by_key_.try_emplace(key, kNoIndex);
+  const auto known = by_key_.find(key);
+  const bool is_new = known == by_key_.end();
+  const PolicyId id = is_new ? policies_.allocate() : *known;
+  Entry& entry = policies_[id];
   if (is_new) {
-    known->second = policies_.allocate();
-    Entry& entry = policies_[known->second];
     entry.key = key;
     entry.announced = removed_.erase(key) > 0;
     entry.changed = true;
+    by_key_.insert(id);
   }
-  const PolicyId id = known->second;
-  Entry& entry = policies_[id];
   entry.generation = generation_;
 
   const Flags flags{.ingress = policy.applies_to_ingress,
@@ -59,7 +58,7 @@ void PolicyTable::put(const model::PolicyKey& key, const model::Policy& policy) 
                     .pre_dnat = policy.pre_dnat,
                     .apply_on_forward = policy.apply_on_forward};
   StoredRules rules(policy.ingress, policy.egress);
-  const bool same_selector = !is_new && slots_[entry.slot].selector == policy.selector;
+  const bool same_selector = !is_new && selector_of(entry.slot) == policy.selector;
   const bool same_place =
       same_selector && entry.tier == policy.tier && entry.order == policy.order && entry.flags == flags;
   const bool same_content = same_selector && entry.tier == policy.tier && entry.flags == flags &&
@@ -91,7 +90,7 @@ void PolicyTable::put(const model::PolicyKey& key, const model::Policy& policy) 
 void PolicyTable::erase(const model::PolicyKey& key) {
   const auto known = by_key_.find(key);
   if (known == by_key_.end()) return;
-  const PolicyId id = known->second;
+  const PolicyId id = *known;
   Entry& entry = policies_[id];
   mark_groups(entry.slot);
   mark_order(id);
@@ -99,8 +98,8 @@ void PolicyTable::erase(const model::PolicyKey& key) {
   orphans_.push_back(std::move(entry.sets));
   leave_slot(id);
   dirty_policies_.erase(id);
-  policies_.release(id);
   by_key_.erase(known);
+  policies_.release(id);
 }
 
 void PolicyTable::put_tier(Symbol name, const model::Tier& tier) {
@@ -146,7 +145,7 @@ void PolicyTable::after_profile_change(Symbol profile) {
 std::shared_ptr<const ActivePolicy> PolicyTable::build(const Entry& entry, std::vector<SetSpec>& needed) const {
   ActivePolicy active;
   active.tier = entry.tier;
-  active.selector = slots_[entry.slot].selector.canonical();
+  active.selector = selector_of(entry.slot).canonical();
   if (!model::is_staged(entry.key.kind)) {
     active.ingress = scan_rules(entry.rules.ingress(), needed);
     active.egress = scan_rules(entry.rules.egress(), needed);
@@ -254,8 +253,8 @@ void PolicyTable::begin_resync() {
 
 std::vector<model::PolicyKey> PolicyTable::stale_policies() const {
   std::vector<model::PolicyKey> keys;
-  for (const auto& [key, id] : by_key_) {
-    if (policies_[id].generation != generation_) keys.push_back(key);
+  for (const PolicyId id : by_key_) {
+    if (policies_[id].generation != generation_) keys.push_back(policies_[id].key);
   }
   return keys;
 }

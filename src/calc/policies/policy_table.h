@@ -33,7 +33,8 @@ namespace calc {
 
 class PolicyTable {
  public:
-  explicit PolicyTable(const ProfileLabels& profiles) : local_(profiles) {}
+  explicit PolicyTable(const ProfileLabels& profiles)
+      : local_(profiles), by_key_(0, KeyHash{&policies_}, KeyEqual{&policies_}) {}
 
   void put(const model::PolicyKey& key, const model::Policy& policy);
   void erase(const model::PolicyKey& key);
@@ -83,17 +84,28 @@ class PolicyTable {
     StoredRules rules;
     RuleSets sets;
   };
-  struct Slot {
-    model::Selector selector;
+  struct Slot {  // its selector is in the label index under the same number
     IdSet policies;
   };
+  // The table of keys holds numbers; the keys themselves are in the entries.
   struct KeyHash {
+    using is_transparent = void;
+    const Slab<Entry>* policies;
+    std::size_t operator()(PolicyId id) const { return (*this)((*policies)[id].key); }
     std::size_t operator()(const model::PolicyKey& key) const {
       return std::hash<Symbol>{}(key.name) * 31 + std::hash<Symbol>{}(key.ns) + static_cast<std::size_t>(key.kind);
     }
   };
+  struct KeyEqual {
+    using is_transparent = void;
+    const Slab<Entry>* policies;
+    bool operator()(PolicyId a, PolicyId b) const { return a == b; }
+    bool operator()(PolicyId a, const model::PolicyKey& b) const { return (*policies)[a].key == b; }
+    bool operator()(const model::PolicyKey& a, PolicyId b) const { return (*policies)[b].key == a; }
+  };
   using Ids = boost::unordered_flat_set<std::uint32_t>;
 
+  const model::Selector& selector_of(SlotId slot) const { return local_.condition(slot).selector; }
   SlotId slot_for(const model::Selector& selector);
   void leave_slot(PolicyId id);
   bool is_matched(const Entry& entry) const { return !local_.groups(entry.slot).empty(); }
@@ -109,7 +121,7 @@ class PolicyTable {
   LabelIndex local_;
   TierTable tiers_;
   Slab<Entry> policies_;
-  boost::unordered_flat_map<model::PolicyKey, PolicyId, KeyHash> by_key_;
+  boost::unordered_flat_set<PolicyId, KeyHash, KeyEqual> by_key_;
   Slab<Slot> slots_;
   // Selectors parsed from one text are one object (SelectorCache), so its address tells them apart; two objects of
   // equal text only mean one entry more.

@@ -30,14 +30,13 @@ constexpr int kSideBits = 7;
 
 class Writer {
  public:
-  explicit Writer(std::vector<model::Selector>& selectors) : selectors_(selectors) {}
+  Writer(std::vector<char>& bytes, std::vector<model::Selector>& selectors) : bytes_(bytes), selectors_(selectors) {}
 
-  CompactArray<char> write(const std::vector<model::Rule>& rules) {
-    bytes_.clear();
-    if (rules.empty()) return {};
-    put(static_cast<std::uint32_t>(rules.size()));
+  // Appends; returns the number of bytes.
+  std::size_t write(const std::vector<model::Rule>& rules) {
+    const std::size_t before = bytes_.size();
     for (const model::Rule& rule : rules) put_rule(rule);
-    return CompactArray<char>(bytes_);
+    return bytes_.size() - before;
   }
 
  private:
@@ -127,20 +126,18 @@ class Writer {
     put_entity(rule.destination);
   }
 
+  std::vector<char>& bytes_;
   std::vector<model::Selector>& selectors_;
-  std::vector<char> bytes_;
 };
 
 class Reader {
  public:
-  Reader(std::span<const char> bytes, const std::vector<model::Selector>& selectors)
+  Reader(std::span<const char> bytes, std::span<const model::Selector> selectors)
       : bytes_(bytes), selectors_(selectors) {}
 
   std::vector<model::Rule> read() {
-    if (bytes_.empty()) return {};
-    std::vector<model::Rule> rules(take<std::uint32_t>());
-    for (model::Rule& rule : rules) take_rule(rule);
-    CHECK(bytes_.empty());
+    std::vector<model::Rule> rules;
+    while (!bytes_.empty()) take_rule(rules.emplace_back());
     return rules;
   }
 
@@ -235,33 +232,44 @@ class Reader {
   }
 
   std::span<const char> bytes_;
-  const std::vector<model::Selector>& selectors_;
+  std::span<const model::Selector> selectors_;
 };
 
 }  // namespace
 
 StoredRules::StoredRules(const std::vector<model::Rule>& ingress, const std::vector<model::Rule>& egress) {
   if (ingress.empty() && egress.empty()) return;
-  auto body = std::make_unique<Body>();
-  Writer writer(body->selectors);
-  body->ingress = writer.write(ingress);
-  body->egress = writer.write(egress);
-  body->selectors.shrink_to_fit();
-  body_ = std::move(body);
+  std::vector<char> bytes(sizeof(Layout));
+  std::vector<model::Selector> selectors;
+  Writer writer(bytes, selectors);
+  Layout layout;
+  layout.ingress_bytes = static_cast<std::uint32_t>(writer.write(ingress));
+  writer.write(egress);
+  layout.selectors = static_cast<std::uint32_t>(selectors.size());
+  std::memcpy(bytes.data(), &layout, sizeof layout);
+  bytes_ = CompactArray<char>(bytes);
+  if (selectors.empty()) return;
+  selectors_ = std::make_unique<model::Selector[]>(selectors.size());
+  std::ranges::move(selectors, selectors_.get());
+}
+
+StoredRules::Layout StoredRules::layout() const {
+  Layout layout;
+  if (!bytes_.empty()) std::memcpy(&layout, bytes_.items().data(), sizeof layout);
+  return layout;
 }
 
 std::vector<model::Rule> StoredRules::ingress() const {
-  return body_ ? Reader(body_->ingress.items(), body_->selectors).read() : std::vector<model::Rule>();
+  if (bytes_.empty()) return {};
+  return Reader(bytes_.items().subspan(sizeof(Layout), layout().ingress_bytes), selectors()).read();
 }
 std::vector<model::Rule> StoredRules::egress() const {
-  return body_ ? Reader(body_->egress.items(), body_->selectors).read() : std::vector<model::Rule>();
+  if (bytes_.empty()) return {};
+  return Reader(bytes_.items().subspan(sizeof(Layout) + layout().ingress_bytes), selectors()).read();
 }
 
 bool operator==(const StoredRules& a, const StoredRules& b) {
-  if (!a.body_ || !b.body_) return a.body_ == b.body_;
-  return std::ranges::equal(a.body_->ingress.items(), b.body_->ingress.items()) &&
-         std::ranges::equal(a.body_->egress.items(), b.body_->egress.items()) &&
-         a.body_->selectors == b.body_->selectors;
+  return std::ranges::equal(a.bytes_.items(), b.bytes_.items()) && std::ranges::equal(a.selectors(), b.selectors());
 }
 
 }  // namespace calc

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "calc/containers/compact_array.h"
@@ -24,12 +25,15 @@ class StoredRules {
   friend bool operator==(const StoredRules& a, const StoredRules& b);
 
  private:
-  struct Body {
-    CompactArray<char> ingress;
-    CompactArray<char> egress;
-    std::vector<model::Selector> selectors;  // each once; the bytes refer to them by position
+  struct Layout {  // of what comes before the rules in bytes_
+    std::uint32_t selectors = 0;
+    std::uint32_t ingress_bytes = 0;
   };
-  std::unique_ptr<const Body> body_;  // null if there are no rules
+  Layout layout() const;
+  std::span<const model::Selector> selectors() const { return {selectors_.get(), layout().selectors}; }
+
+  CompactArray<char> bytes_;                     // layout, ingress rules, egress rules; empty if there are no rules
+  std::unique_ptr<model::Selector[]> selectors_;  // each once; the bytes refer to them by position
 };
 
 }  // namespace calc

@@ -24,8 +24,8 @@ class UnaryCall final : public Completion {
                     const std::string& token, Done done) {
     auto call = std::unique_ptr<UnaryCall>(new UnaryCall(thread, std::move(done)));
     if (!thread.attach(call->context_)) return;
-    call->context_.set_deadline(std::chrono::system_clock::now() +
-                                std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout));
+    call->context_.set_deadline(
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(timeout.count(), GPR_TIMESPAN)));
     if (!token.empty()) call->context_.AddMetadata("token", token);
     call->reader_ = (stub.*method)(&call->context_, request, &thread.queue());
     auto* raw = call.release();  // complete() takes it back
@@ -51,8 +51,9 @@ class UnaryCall final : public Completion {
 
 template <typename Stub, typename Request, typename Reply>
 void start_call(CompletionThread& thread, Stub& stub,
-                std::unique_ptr<grpc::ClientAsyncResponseReader<Reply>> (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                                       grpc::CompletionQueue*),
+                std::unique_ptr<grpc::ClientAsyncResponseReader<Reply>> (Stub::*method)(grpc::ClientContext*,
+                                                                                        const Request&,
+                                                                                        grpc::CompletionQueue*),
                 const Request& request, base::Duration timeout, const std::string& token,
                 typename UnaryCall<Stub, Request, Reply>::Done done) {
   UnaryCall<Stub, Request, Reply>::start(thread, stub, method, request, timeout, token, std::move(done));

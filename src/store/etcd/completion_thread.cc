@@ -1,7 +1,5 @@
 #include "store/etcd/completion_thread.h"
 
-#include <chrono>
-
 #include "base/check.h"
 
 namespace store {
@@ -19,7 +17,7 @@ CompletionThread::CompletionThread() : wake_(std::make_unique<Wake>(*this)), thr
 
 CompletionThread::~CompletionThread() { CHECK(!thread_.joinable()); }
 
-base::Instant CompletionThread::now() const { return std::chrono::steady_clock::now(); }
+base::Instant CompletionThread::now() const { return clock_.now(); }
 
 void CompletionThread::post(Task task) {
   const std::lock_guard lock(mutex_);
@@ -107,13 +105,9 @@ void CompletionThread::run() noexcept {
       deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(left.count(), GPR_TIMESPAN));
     }
     switch (queue_.AsyncNext(&tag, &ok, deadline)) {
-      case grpc::CompletionQueue::SHUTDOWN:
-        return;
-      case grpc::CompletionQueue::GOT_EVENT:
-        static_cast<Completion*>(tag)->complete(ok);
-        break;
-      case grpc::CompletionQueue::TIMEOUT:
-        break;
+      case grpc::CompletionQueue::SHUTDOWN: return;
+      case grpc::CompletionQueue::GOT_EVENT: static_cast<Completion*>(tag)->complete(ok); break;
+      case grpc::CompletionQueue::TIMEOUT: break;
     }
     run_timers();
   }

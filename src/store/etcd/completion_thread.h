@@ -1,5 +1,5 @@
-// completion_thread.h: the one thread of an EtcdStore. It waits on a gRPC completion queue; finished calls, timers and tasks
-// posted by other threads run on it one at a time, so everything behind it needs no locks.
+// completion_thread.h: the one thread of an EtcdStore. It waits on a gRPC completion queue; finished calls, timers and
+// tasks posted by other threads run on it one at a time, so everything behind it needs no locks.
 #pragma once
 
 #include <grpcpp/alarm.h>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "os/event_loop.h"
 
 namespace store {
 
@@ -39,7 +40,8 @@ class CompletionThread {
 
   // Any thread. Ignored after stop().
   void post(Task task);
-  // Cancels all calls in flight, waits until they have completed, runs `last` on the thread, and joins. Not on the thread.
+  // Cancels all calls in flight, waits until they have completed, runs `last` on the thread, and joins. Not on the
+  // thread.
   void stop(Task last);
 
   // The rest only on the thread itself.
@@ -60,6 +62,7 @@ class CompletionThread {
   void run_timers();
   void shut_down_when_quiet();
 
+  os::SystemClock clock_;
   grpc::CompletionQueue queue_;
   std::mutex mutex_;
   std::vector<Task> posted_;   // guarded by mutex_

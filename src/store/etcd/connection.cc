@@ -17,14 +17,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// One attempt on one endpoint: TCP, TLS and two round trips even across continents; a lost first SYN is sent again after 1 s.
+// One attempt on one endpoint: TCP, TLS and two round trips even across continents; a lost first SYN is sent again
+// after 1 s.
 constexpr base::Duration kAttemptTimeout = seconds(3);
 // A healthy member answers in a few milliseconds. This much later the next one gets its chance as well.
 constexpr base::Duration kStagger = milliseconds(300);
 constexpr base::Duration kFirstBackoff = milliseconds(50);
 constexpr base::Duration kLastBackoff = milliseconds(500);
 constexpr base::Duration kAuthenticateTimeout = seconds(5);
-// A peer that fell silent with the connection open is noticed after at most the sum. etcd refuses pings closer than 5 s.
+// A peer that fell silent with the connection open is noticed after at most the sum. etcd refuses pings closer than 5
+// s.
 constexpr milliseconds kKeepaliveEvery = seconds(10);
 constexpr milliseconds kKeepaliveTimeout = seconds(5);
 
@@ -49,7 +51,8 @@ base::Error to_error(const grpc::Status& status, const std::string& who) {
   if (mentions(status, "revision has been compacted")) return compacted_error(0);
   if (is_stale_token(status) || mentions(status, "authentication failed")) {
     return Error(ErrorKind::kDenied, fmt::format("etcd at {} does not accept our user and password ({}); check "
-                                                 "ETCD_USERNAME and ETCD_PASSWORD", who, text));
+                                                 "ETCD_USERNAME and ETCD_PASSWORD",
+                                                 who, text));
   }
   switch (status.error_code()) {
     case grpc::StatusCode::PERMISSION_DENIED:
@@ -77,8 +80,7 @@ base::Error to_error(const grpc::Status& status, const std::string& who) {
     case grpc::StatusCode::UNAUTHENTICATED:
     case grpc::StatusCode::INTERNAL:
     case grpc::StatusCode::DATA_LOSS:
-    case grpc::StatusCode::DO_NOT_USE:
-      break;
+    case grpc::StatusCode::DO_NOT_USE: break;
   }
   return Error::unavailable(fmt::format("etcd at {} failed: {}", who, text));
 }
@@ -176,8 +178,9 @@ void Connection::start_next_attempt(const std::shared_ptr<Round>& round) {
   if (round->next < settings_.endpoints.size()) {
     round->stagger = thread_.after(kStagger, [this, round] { start_next_attempt(round); });
   }
-  start_call(thread_, stub, &etcdserverpb::Maintenance::Stub::AsyncStatus, etcdserverpb::StatusRequest(), kAttemptTimeout,
-             {}, [this, round, link = std::move(link)](const grpc::Status& status, etcdserverpb::StatusResponse& reply) {
+  start_call(thread_, stub, &etcdserverpb::Maintenance::Stub::AsyncStatus, etcdserverpb::StatusRequest(),
+             kAttemptTimeout, {},
+             [this, round, link = std::move(link)](const grpc::Status& status, etcdserverpb::StatusResponse& reply) {
                attempt_ended(round, link, status, reply);
              });
 }
@@ -219,26 +222,28 @@ void Connection::attempt_failed(const std::shared_ptr<Round>& round, const std::
 void Connection::authenticate(Link link) {
   if (settings_.username.empty()) {
     return round_failed(base::Error(base::ErrorKind::kDenied, fmt::format("etcd at {} wants a user and password; set "
-                                                                          "ETCD_USERNAME and ETCD_PASSWORD", link.url)));
+                                                                          "ETCD_USERNAME and ETCD_PASSWORD",
+                                                                          link.url)));
   }
   const std::shared_ptr<etcdserverpb::Auth::Stub> auth = etcdserverpb::Auth::NewStub(link.channel);
   etcdserverpb::AuthenticateRequest request;
   request.set_name(settings_.username);
   request.set_password(settings_.password);
-  start_call(thread_, *auth, &etcdserverpb::Auth::Stub::AsyncAuthenticate, request, kAuthenticateTimeout, {},
-             [this, auth, link = std::move(link)](const grpc::Status& status, etcdserverpb::AuthenticateResponse& reply) {
-               Link done = link;
-               if (mentions(status, "authentication is not enabled")) {
-                 done.token.clear();
-                 return established(std::move(done));
-               }
-               if (!status.ok()) {
-                 start_ = (link.endpoint + 1) % settings_.endpoints.size();
-                 return round_failed(to_error(status, link.url));
-               }
-               done.token = reply.token();
-               established(std::move(done));
-             });
+  start_call(
+      thread_, *auth, &etcdserverpb::Auth::Stub::AsyncAuthenticate, request, kAuthenticateTimeout, {},
+      [this, auth, link = std::move(link)](const grpc::Status& status, etcdserverpb::AuthenticateResponse& reply) {
+        Link done = link;
+        if (mentions(status, "authentication is not enabled")) {
+          done.token.clear();
+          return established(std::move(done));
+        }
+        if (!status.ok()) {
+          start_ = (link.endpoint + 1) % settings_.endpoints.size();
+          return round_failed(to_error(status, link.url));
+        }
+        done.token = reply.token();
+        established(std::move(done));
+      });
 }
 
 void Connection::established(Link link) {

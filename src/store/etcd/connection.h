@@ -1,12 +1,12 @@
 // connection.h: keeps one usable link to an etcd cluster that has several endpoints.
 //
-// Connecting: every endpoint gets a fresh channel and a Status call, the next one starting as soon as the one before has failed
-// or has kept us waiting for kStagger; the first that answers, and has a leader, wins. Then Authenticate, if a user is set.
-// A link is used until somebody reports it lost; the next round starts with the endpoint after it. Rounds that fail are
-// repeated with backoff for as long as anybody waits.
+// Connecting: every endpoint gets a fresh channel and a Status call, the next one starting as soon as the one before
+// has failed or has kept us waiting for kStagger; the first that answers, and has a leader, wins. Then Authenticate, if
+// a user is set. A link is used until somebody reports it lost; the next round starts with the endpoint after it.
+// Rounds that fail are repeated with backoff for as long as anybody waits.
 //
-// Why not gRPC's own load balancing over several addresses: it cannot verify each endpoint's own name in TLS, does not notice a
-// member that lives but has lost its cluster, and its reconnect timers are not ours.
+// Why not gRPC's own load balancing over several addresses: it cannot verify each endpoint's own name in TLS, does not
+// notice a member that lives but has lost its cluster, and its reconnect timers are not ours.
 //
 // Only on the CompletionThread.
 #pragma once
@@ -57,8 +57,8 @@ class Connection {
   Connection(CompletionThread& thread, EtcdSettings settings, base::Log& log, base::Counter connects);
   ~Connection();
 
-  // Calls `ready` with a link, at once if there is one. Without one: with an error when `deadline` has passed or, unless
-  // `patient`, as soon as every endpoint has failed once. Without a deadline it waits for ever.
+  // Calls `ready` with a link, at once if there is one. Without one: with an error when `deadline` has passed or,
+  // unless `patient`, as soon as every endpoint has failed once. Without a deadline it waits for ever.
   void when_ready(std::optional<base::Instant> deadline, bool patient, Ready ready);
   // The link does not work any more. Nothing happens if it is not the current one.
   void lost(const Link& link);

@@ -22,10 +22,10 @@ struct EtcdEndpoint {
 base::Result<EtcdEndpoint> parse_etcd_endpoint(std::string_view url);
 
 struct EtcdSettings {
-  std::vector<EtcdEndpoint> endpoints;  // not empty
-  std::string username = {}, password = {};  // both or none
+  std::vector<EtcdEndpoint> endpoints;                   // not empty
+  std::string username = {}, password = {};              // both or none
   std::string ca_pem = {}, cert_pem = {}, key_pem = {};  // for https endpoints
-  std::size_t first_endpoint = 0;       // where the first round starts, so that many agents spread over the members
+  std::size_t first_endpoint = 0;  // where the first round starts, so that many agents spread over the members
 };
 
 // What a person needs to know of gRPC's long-winded reason for a failed connection, with what to do about it.

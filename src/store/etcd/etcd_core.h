@@ -1,5 +1,5 @@
-// etcd_core.h: what requests and watches of one EtcdStore share: the thread, the connection, and the life of a unary request
-// (wait for a link, call, renew the token, go to another endpoint). Only on the CompletionThread.
+// etcd_core.h: what requests and watches of one EtcdStore share: the thread, the connection, and the life of a unary
+// request (wait for a link, call, renew the token, go to another endpoint). Only on the CompletionThread.
 #pragma once
 
 #include <algorithm>
@@ -48,7 +48,7 @@ class Operation final : public std::enable_shared_from_this<Operation<Stub, Requ
   using Method = std::unique_ptr<grpc::ClientAsyncResponseReader<Reply>> (Stub::*)(grpc::ClientContext*, const Request&,
                                                                                    grpc::CompletionQueue*);
   struct Setup {
-    std::shared_ptr<Stub> Link::*stub;
+    std::shared_ptr<Stub> Link::* stub;
     Method method;
     Request request;
     base::Instant deadline;
@@ -73,8 +73,8 @@ class Operation final : public std::enable_shared_from_this<Operation<Stub, Requ
     }
     const bool elsewhere = setup_.repeatable && core_.connection.endpoint_count() > 1;
     Stub& stub = *((*link).*(setup_.stub));
-    start_call(core_.thread, stub, setup_.method, setup_.request, elsewhere ? std::min(left, kRepeatAfter) : left, link->token,
-               [self = this->shared_from_this(), link](const grpc::Status& status, Reply& reply) {
+    start_call(core_.thread, stub, setup_.method, setup_.request, elsewhere ? std::min(left, kRepeatAfter) : left,
+               link->token, [self = this->shared_from_this(), link](const grpc::Status& status, Reply& reply) {
                  self->ended(link, status, reply);
                });
   }

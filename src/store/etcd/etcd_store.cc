@@ -21,7 +21,8 @@ EtcdMetrics::EtcdMetrics(base::MetricRegistry& registry)
       resumes(registry.counter("percale_store_watch_resumes_total", "Watches resumed after a disconnect.")),
       requests(registry.counter("percale_store_requests_total", "Datastore requests, including snapshot pages.")),
       request_errors(registry.counter("percale_store_request_errors_total", "Datastore requests that failed.")),
-      page_seconds(registry.summary("percale_store_page_seconds", "Time from asking for a snapshot page to having it.")) {}
+      page_seconds(
+          registry.summary("percale_store_page_seconds", "Time from asking for a snapshot page to having it.")) {}
 
 KeyValue to_key_value(mvccpb::KeyValue&& from) {
   return KeyValue{.key = std::move(*from.mutable_key()),
@@ -33,8 +34,8 @@ KeyValue to_key_value(mvccpb::KeyValue&& from) {
 
 namespace {
 
-void compare_number(TxnRequest& txn, const std::string& key, Compare::CompareTarget target, Compare::CompareResult result,
-                    std::int64_t number) {
+void compare_number(TxnRequest& txn, const std::string& key, Compare::CompareTarget target,
+                    Compare::CompareResult result, std::int64_t number) {
   auto* compare = txn.add_compare();
   compare->set_key(key);
   compare->set_target(target);
@@ -50,14 +51,9 @@ void otherwise_read(TxnRequest& txn, const std::string& key) {
 TxnRequest to_txn(const PutRequest& request, std::int64_t lease) {
   TxnRequest txn;
   switch (request.condition) {
-    case Condition::kNone:
-      break;
-    case Condition::kAbsent:
-      compare_number(txn, request.key, Compare::VERSION, Compare::EQUAL, 0);
-      break;
-    case Condition::kPresent:
-      compare_number(txn, request.key, Compare::VERSION, Compare::NOT_EQUAL, 0);
-      break;
+    case Condition::kNone: break;
+    case Condition::kAbsent: compare_number(txn, request.key, Compare::VERSION, Compare::EQUAL, 0); break;
+    case Condition::kPresent: compare_number(txn, request.key, Compare::VERSION, Compare::NOT_EQUAL, 0); break;
     case Condition::kUnmodified:
       compare_number(txn, request.key, Compare::MOD, Compare::EQUAL, request.expected);
       // MOD is 0 for an absent key; without this an `expected` of 0 would create.
@@ -111,9 +107,8 @@ class EtcdStore final : public Store {
   // Runs `step` on the store's thread with the request's deadline.
   template <typename Step>
   void on_thread(const RequestOptions& options, Step step) {
-    core_.thread.post([this, options, deadline = core_.thread.now() + options.timeout, step = std::move(step)]() mutable {
-      step(deadline, options.wait_for_connection);
-    });
+    core_.thread.post([this, options, deadline = core_.thread.now() + options.timeout,
+                       step = std::move(step)]() mutable { step(deadline, options.wait_for_connection); });
   }
   template <typename T>
   static void answer(base::Loop& loop, const Done<T>& done, base::Result<T> result) {
@@ -126,8 +121,8 @@ class EtcdStore final : public Store {
   void run_txn(TxnOperation::Setup setup, TxnOperation::Done done) {
     std::make_shared<TxnOperation>(core_, std::move(setup), std::move(done))->begin();
   }
-  void put_with_lease(const PutRequest& request, std::int64_t lease, base::Instant deadline, bool patient, base::Loop& loop,
-                      const Done<WriteReply>& done);
+  void put_with_lease(const PutRequest& request, std::int64_t lease, base::Instant deadline, bool patient,
+                      base::Loop& loop, const Done<WriteReply>& done);
 
   EtcdCore core_;
   std::vector<std::shared_ptr<WatchSession>> sessions_;  // only on the thread
@@ -163,7 +158,8 @@ std::unique_ptr<Subscription> EtcdStore::subscribe(std::vector<std::string> pref
 }
 
 void EtcdStore::read(ReadRequest request, const RequestOptions& options, base::Loop& loop, Done<ReadReply> done) {
-  on_thread(options, [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
+  on_thread(options, [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline,
+                                                                                         bool patient) {
     etcdserverpb::RangeRequest range;
     range.set_key(request.key);
     range.set_range_end(request.range_end);
@@ -173,7 +169,8 @@ void EtcdStore::read(ReadRequest request, const RequestOptions& options, base::L
     run<etcdserverpb::KV::Stub, etcdserverpb::RangeRequest, etcdserverpb::RangeResponse>(
         {&Link::kv, &etcdserverpb::KV::Stub::AsyncRange, std::move(range), deadline, patient, true},
         [&loop, done, asked = request.revision](base::Result<Answer<etcdserverpb::RangeResponse>> result) {
-          if (!result) return answer<ReadReply>(loop, done, base::fail(name_revision(std::move(result).error(), asked)));
+          if (!result)
+            return answer<ReadReply>(loop, done, base::fail(name_revision(std::move(result).error(), asked)));
           ReadReply reply{.revision = result->reply.header().revision(), .items = {}, .more = result->reply.more()};
           reply.items.reserve(static_cast<std::size_t>(result->reply.kvs_size()));
           for (auto& kv : *result->reply.mutable_kvs()) reply.items.push_back(to_key_value(std::move(kv)));
@@ -183,17 +180,19 @@ void EtcdStore::read(ReadRequest request, const RequestOptions& options, base::L
 }
 
 void EtcdStore::put(PutRequest request, const RequestOptions& options, base::Loop& loop, Done<WriteReply> done) {
-  on_thread(options, [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
-    if (request.time_to_live.count() <= 0) return put_with_lease(request, 0, deadline, patient, loop, done);
-    etcdserverpb::LeaseGrantRequest grant;
-    grant.set_ttl(request.time_to_live.count());
-    run<etcdserverpb::Lease::Stub, etcdserverpb::LeaseGrantRequest, etcdserverpb::LeaseGrantResponse>(
-        {&Link::lease, &etcdserverpb::Lease::Stub::AsyncLeaseGrant, grant, deadline, patient, true},
-        [this, request, deadline, patient, &loop, done](base::Result<Answer<etcdserverpb::LeaseGrantResponse>> granted) {
-          if (!granted) return answer<WriteReply>(loop, done, base::fail(std::move(granted).error()));
-          put_with_lease(request, granted->reply.id(), deadline, patient, loop, done);
-        });
-  });
+  on_thread(options,
+            [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
+              if (request.time_to_live.count() <= 0) return put_with_lease(request, 0, deadline, patient, loop, done);
+              etcdserverpb::LeaseGrantRequest grant;
+              grant.set_ttl(request.time_to_live.count());
+              run<etcdserverpb::Lease::Stub, etcdserverpb::LeaseGrantRequest, etcdserverpb::LeaseGrantResponse>(
+                  {&Link::lease, &etcdserverpb::Lease::Stub::AsyncLeaseGrant, grant, deadline, patient, true},
+                  [this, request, deadline, patient, &loop,
+                   done](base::Result<Answer<etcdserverpb::LeaseGrantResponse>> granted) {
+                    if (!granted) return answer<WriteReply>(loop, done, base::fail(std::move(granted).error()));
+                    put_with_lease(request, granted->reply.id(), deadline, patient, loop, done);
+                  });
+            });
 }
 
 void EtcdStore::put_with_lease(const PutRequest& request, std::int64_t lease, base::Instant deadline, bool patient,
@@ -210,47 +209,49 @@ void EtcdStore::put_with_lease(const PutRequest& request, std::int64_t lease, ba
 }
 
 void EtcdStore::remove(RemoveRequest request, const RequestOptions& options, base::Loop& loop, Done<WriteReply> done) {
-  on_thread(options, [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
-    TxnRequest txn;
-    if (request.expected != 0) {
-      compare_number(txn, request.key, Compare::MOD, Compare::EQUAL, request.expected);
-      otherwise_read(txn, request.key);
-    }
-    auto* removal = txn.add_success()->mutable_request_delete_range();
-    removal->set_key(request.key);
-    removal->set_prev_kv(true);
-    run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient, false},
-            [&loop, done](base::Result<Answer<etcdserverpb::TxnResponse>> result) {
-              if (!result) return answer<WriteReply>(loop, done, base::fail(std::move(result).error()));
-              auto& reply = result->reply;
-              if (!reply.succeeded()) return answer<WriteReply>(loop, done, refused(reply, false));
-              WriteReply done_reply{.revision = reply.header().revision(), .current = {}};
-              auto* removed = reply.mutable_responses(0)->mutable_response_delete_range();
-              if (removed->prev_kvs_size() == 0) {
-                done_reply.status = WriteStatus::kNotFound;
-              } else {
-                done_reply.current = to_key_value(std::move(*removed->mutable_prev_kvs(0)));
+  on_thread(options,
+            [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
+              TxnRequest txn;
+              if (request.expected != 0) {
+                compare_number(txn, request.key, Compare::MOD, Compare::EQUAL, request.expected);
+                otherwise_read(txn, request.key);
               }
-              answer<WriteReply>(loop, done, std::move(done_reply));
+              auto* removal = txn.add_success()->mutable_request_delete_range();
+              removal->set_key(request.key);
+              removal->set_prev_kv(true);
+              run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient, false},
+                      [&loop, done](base::Result<Answer<etcdserverpb::TxnResponse>> result) {
+                        if (!result) return answer<WriteReply>(loop, done, base::fail(std::move(result).error()));
+                        auto& reply = result->reply;
+                        if (!reply.succeeded()) return answer<WriteReply>(loop, done, refused(reply, false));
+                        WriteReply done_reply{.revision = reply.header().revision(), .current = {}};
+                        auto* removed = reply.mutable_responses(0)->mutable_response_delete_range();
+                        if (removed->prev_kvs_size() == 0) {
+                          done_reply.status = WriteStatus::kNotFound;
+                        } else {
+                          done_reply.current = to_key_value(std::move(*removed->mutable_prev_kvs(0)));
+                        }
+                        answer<WriteReply>(loop, done, std::move(done_reply));
+                      });
             });
-  });
 }
 
 void EtcdStore::commit(Transaction request, const RequestOptions& options, base::Loop& loop, Done<Revision> done) {
-  on_thread(options, [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
-    TxnRequest txn;
-    for (const auto& [key, value] : request.puts) {
-      auto* put = txn.add_success()->mutable_request_put();
-      put->set_key(key);
-      put->set_value(value);
-    }
-    for (const auto& key : request.removals) txn.add_success()->mutable_request_delete_range()->set_key(key);
-    run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient, true},
-            [&loop, done](base::Result<Answer<etcdserverpb::TxnResponse>> result) {
-              if (!result) return answer<Revision>(loop, done, base::fail(std::move(result).error()));
-              answer<Revision>(loop, done, result->reply.header().revision());
+  on_thread(options,
+            [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
+              TxnRequest txn;
+              for (const auto& [key, value] : request.puts) {
+                auto* put = txn.add_success()->mutable_request_put();
+                put->set_key(key);
+                put->set_value(value);
+              }
+              for (const auto& key : request.removals) txn.add_success()->mutable_request_delete_range()->set_key(key);
+              run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient, true},
+                      [&loop, done](base::Result<Answer<etcdserverpb::TxnResponse>> result) {
+                        if (!result) return answer<Revision>(loop, done, base::fail(std::move(result).error()));
+                        answer<Revision>(loop, done, result->reply.header().revision());
+                      });
             });
-  });
 }
 
 void EtcdStore::compact(Revision revision, const RequestOptions& options, base::Loop& loop, Done<Revision> done) {
@@ -260,7 +261,8 @@ void EtcdStore::compact(Revision revision, const RequestOptions& options, base::
     run<etcdserverpb::KV::Stub, etcdserverpb::CompactionRequest, etcdserverpb::CompactionResponse>(
         {&Link::kv, &etcdserverpb::KV::Stub::AsyncCompact, request, deadline, patient, false},
         [&loop, done, revision](base::Result<Answer<etcdserverpb::CompactionResponse>> result) {
-          if (!result) return answer<Revision>(loop, done, base::fail(name_revision(std::move(result).error(), revision)));
+          if (!result)
+            return answer<Revision>(loop, done, base::fail(name_revision(std::move(result).error(), revision)));
           answer<Revision>(loop, done, result->reply.header().revision());
         });
   });
@@ -273,10 +275,11 @@ void EtcdStore::status(const RequestOptions& options, base::Loop& loop, Done<Sto
         [&loop, done](base::Result<Answer<etcdserverpb::StatusResponse>> result) {
           if (!result) return answer<StoreStatus>(loop, done, base::fail(std::move(result).error()));
           const auto& header = result->reply.header();
-          answer<StoreStatus>(loop, done, StoreStatus{.revision = header.revision(),
-                                                      .cluster_id = header.cluster_id(),
-                                                      .version = result->reply.version(),
-                                                      .peer = result->link->url});
+          answer<StoreStatus>(loop, done,
+                              StoreStatus{.revision = header.revision(),
+                                          .cluster_id = header.cluster_id(),
+                                          .version = result->reply.version(),
+                                          .peer = result->link->url});
         });
   });
 }

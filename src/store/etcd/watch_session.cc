@@ -12,9 +12,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Keys per page. etcd 3.4 walks the whole rest of the range for every page, whatever its limit, so many small pages cost
-// quadratic time there: 100,000 keys of 1 KB took 1.1 s in pages of 1,000, 0.63 s of 2,000, 0.46 s of 4,000, 0.56 s of 8,000.
-// The first page is small because nothing is known yet; the others follow the size of the values seen.
+// Keys per page. etcd 3.4 walks the whole rest of the range for every page, whatever its limit, so many small pages
+// cost quadratic time there: 100,000 keys of 1 KB took 1.1 s in pages of 1,000, 0.63 s of 2,000, 0.46 s of 4,000, 0.56
+// s of 8,000. The first page is small because nothing is known yet; the others follow the size of the values seen.
 constexpr std::int64_t kFirstPageKeys = 1000;
 constexpr std::int64_t kLeastPageKeys = 50;
 constexpr std::int64_t kMostPageKeys = 4000;
@@ -81,7 +81,8 @@ void WatchSession::report(ConnectionState state) {
 void WatchSession::failed(const base::Error& error) {
   close_stream();
   report({.connected = false, .peer = {}, .error = error});
-  backoff_ = error.kind() == base::ErrorKind::kDenied ? kDeniedRetry : std::clamp(2 * backoff_, kFirstRetry, kLastRetry);
+  backoff_ =
+      error.kind() == base::ErrorKind::kDenied ? kDeniedRetry : std::clamp(2 * backoff_, kFirstRetry, kLastRetry);
   core_.thread.cancel(retry_);
   retry_ = core_.thread.after(backoff_, [this] { connect(); });
 }
@@ -95,14 +96,15 @@ void WatchSession::credentials_refused(base::Error error) {
 }
 
 void WatchSession::read_range(etcdserverpb::RangeRequest request, RangeOperation::Done done) {
-  std::make_shared<RangeOperation>(core_,
-                                   RangeOperation::Setup{&Link::kv, &etcdserverpb::KV::Stub::AsyncRange, std::move(request),
-                                                         core_.thread.now() + kReadTimeout, false, true},
-                                   std::move(done))
+  std::make_shared<RangeOperation>(
+      core_,
+      RangeOperation::Setup{&Link::kv, &etcdserverpb::KV::Stub::AsyncRange, std::move(request),
+                            core_.thread.now() + kReadTimeout, false, true},
+      std::move(done))
       ->begin();
 }
 
-// --- Snapshot -----------------------------------------------------------------------------------------------------------------
+// --- Snapshot ---
 
 void WatchSession::begin_snapshot() {
   close_stream();
@@ -187,7 +189,7 @@ void WatchSession::snapshot_done() {
   open_stream();
 }
 
-// --- Watches ------------------------------------------------------------------------------------------------------------------
+// --- Watches ---
 
 void WatchSession::check_revision() {
   etcdserverpb::RangeRequest request;
@@ -200,7 +202,8 @@ void WatchSession::check_revision() {
     if (result->link->cluster_id != self->cluster_id_) return self->connected(result->link);
     self->link_ = result->link;
     if (result->reply.header().revision() < self->revision_) {
-      self->core_.log.warning("store.revision_went_back", "etcd is older than what was read before, reading everything again",
+      self->core_.log.warning("store.revision_went_back",
+                              "etcd is older than what was read before, reading everything again",
                               {{"revision", result->reply.header().revision()}, {"seen", self->revision_}});
       return self->begin_snapshot();
     }
@@ -251,8 +254,9 @@ void WatchSession::watch_cancelled(const etcdserverpb::WatchResponse& reply) {
   }
   const auto& reason = reply.cancel_reason();
   const bool denied = reason.find("permission denied") != reason.npos || reason.find("auth") != reason.npos;
-  const base::Error error(denied ? base::ErrorKind::kDenied : base::ErrorKind::kUnavailable,
-                          fmt::format("etcd at {} ended the watch: {}", link_->url, reason.empty() ? "no reason given" : reason));
+  const base::Error error(
+      denied ? base::ErrorKind::kDenied : base::ErrorKind::kUnavailable,
+      fmt::format("etcd at {} ended the watch: {}", link_->url, reason.empty() ? "no reason given" : reason));
   // etcd 3.4 calls an expired token "permission denied", too.
   if (denied && !link_->token.empty()) return credentials_refused(error);
   failed(error);
@@ -287,9 +291,11 @@ void WatchSession::stream_ended(const grpc::Status& status) {
   if (stopped_) return;
   if (is_stale_token(status)) return credentials_refused(to_error(status, link_->url));
   core_.connection.lost(*link_);
-  const base::Error error = status.ok() ? base::Error::unavailable(fmt::format("etcd at {} closed the watch", link_->url))
-                                        : to_error(status, link_->url);
-  core_.log.warning("store.watch_lost", "etcd watch ended, resuming", {{"revision", revision_}, {"error", error.text()}});
+  const base::Error error = status.ok()
+                                ? base::Error::unavailable(fmt::format("etcd at {} closed the watch", link_->url))
+                                : to_error(status, link_->url);
+  core_.log.warning("store.watch_lost", "etcd watch ended, resuming",
+                    {{"revision", revision_}, {"error", error.text()}});
   failed(error);
 }
 

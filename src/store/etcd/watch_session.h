@@ -1,10 +1,11 @@
-// watch_session.h: the life of one subscription on etcd: snapshot in pages at one revision R, then watches from R + 1, resumed
-// after every disconnect where they stopped, and a new snapshot when that is no longer possible.
+// watch_session.h: the life of one subscription on etcd: snapshot in pages at one revision R, then watches from R + 1,
+// resumed after every disconnect where they stopped, and a new snapshot when that is no longer possible.
 //
 // What is easy to get wrong, and how it is done here:
 //   * A response's header may be ahead of its events, so the place to resume at is the last event's revision plus one.
 //   * Fragments of one response are put together before they become a delta, so a commit is never seen in halves.
-//   * A cluster that was restored from a backup answers with another id or a lower revision; a watch there would stay silent
+//   * A cluster that was restored from a backup answers with another id or a lower revision; a watch there would stay
+//   silent
 //     for ever. Before every resume one linearizable read shows the revision; going backwards means a new snapshot.
 //   * Quiet prefixes ask for etcd's own progress notices (every 10 minutes), or compaction would overtake them.
 //

@@ -104,6 +104,10 @@ Guests::Guests(std::size_t count) {
   for (const char* path : {"/proc/sys/net/ipv6/conf/default/accept_dad", "/proc/sys/net/ipv6/conf/all/accept_dad"}) {
     CHECK(os::write_in_place(path, "0"));
   }
+  // The host answers ARP for what it can route elsewhere (proxy ARP), so it needs a default route for the guests' gateway.
+  must({"ip", "-batch", "-"},
+       "link add uplink type veth peer name far-end\nlink set far-end up\nlink set uplink up\n"
+       "addr add 10.255.0.1/24 dev uplink\nroute add default via 10.255.0.254\n");
   const std::string tag = "pc" + std::to_string(getpid());
   for (std::size_t i = 0; i < count; ++i) {
     const auto number = static_cast<std::uint8_t>(i + 1);

@@ -188,8 +188,8 @@ TEST_P(Conformance, ListIsSortedAndBounded) {
 TEST_P(Conformance, ReadLimitTellsThatThereIsMore) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(client_.put(key(fmt::format("k{}", i)), "v"));
   std::promise<base::Result<store::ReadReply>> promise;
-  store().read({.key = prefix_, .range_end = store::prefix_end(prefix_), .limit = 2, .keys_only = true}, {}, loop_.loop(),
-               [&](base::Result<store::ReadReply> reply) { promise.set_value(std::move(reply)); });
+  store().read({.key = prefix_, .range_end = store::prefix_end(prefix_), .limit = 2, .keys_only = true}, {},
+               loop_.loop(), [&](base::Result<store::ReadReply> reply) { promise.set_value(std::move(reply)); });
   loop_.start();
   const auto reply = promise.get_future().get();
   ASSERT_TRUE(reply);
@@ -273,7 +273,8 @@ TEST_P(Conformance, SubscriberSeesOnlyItsPrefixes) {
   ASSERT_TRUE(client_.put(key("y/2"), "v"));
   ASSERT_TRUE(client_.put(key("z/2"), "v"));
   ASSERT_TRUE(client_.put(key("x/2"), "v"));
-  ASSERT_TRUE(collector.wait([&](const Seen& s) { return s.items.contains(key("x/2")) && s.items.contains(key("z/2")); }));
+  ASSERT_TRUE(
+      collector.wait([&](const Seen& s) { return s.items.contains(key("x/2")) && s.items.contains(key("z/2")); }));
   EXPECT_THAT(collector.seen().items, SizeIs(4));
   EXPECT_EQ(collector.seen().violation, "");
 }

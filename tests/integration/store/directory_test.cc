@@ -118,10 +118,12 @@ TEST_F(DirectoryTest, BrokenFileIsNamedHoldsNothingAndStopsNobody) {
 
 TEST_F(DirectoryTest, WhatBreaksARuleIsRefusedLikeWhatDoesNotParse) {
   for (const std::string_view bad : {"nets: [10.0.0.0/99]", "netz: []", "nets: 5"}) {
-    write("bad.yaml", "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: x}\nspec: {" + std::string(bad) + "}\n");
+    write("bad.yaml", "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: x}\nspec: {" +
+                          std::string(bad) + "}\n");
     const auto store = open();
     EventCollector collector(*store, {"/calico/"});
-    ASSERT_TRUE(collector.wait([](const Seen& s) { return s.snapshots_done == 1 && s.diagnostics.size() == 1; })) << bad;
+    ASSERT_TRUE(collector.wait([](const Seen& s) { return s.snapshots_done == 1 && s.diagnostics.size() == 1; }))
+        << bad;
     EXPECT_TRUE(collector.seen().items.empty());
     EXPECT_EQ(collector.seen().diagnostics[0].line, 1) << collector.seen().diagnostics[0].text;
   }
@@ -203,7 +205,8 @@ TEST_F(DirectoryTest, TwoProcessesSeeEachOther) {
   value.replace(value.find("10.0.0.0"), 8, "12.0.0.0");
   const auto updated = tool_client.update(before->key, value, before->mod_revision);
   ASSERT_EQ(updated->status, WriteStatus::kDone);
-  ASSERT_TRUE(collector.wait([&](const Seen& s) { return s.items.contains(before->key) && s.items.at(before->key).value == value; }));
+  ASSERT_TRUE(collector.wait(
+      [&](const Seen& s) { return s.items.contains(before->key) && s.items.at(before->key).value == value; }));
 
   // The agent's compare sees the tool's write even before its watch has told it.
   const auto second = tool_client.put(before->key, before->value);

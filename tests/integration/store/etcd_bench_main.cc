@@ -1,5 +1,5 @@
-// Measures a store on a private etcd: time of a snapshot of N keys of ~1 KB, and the latency from a put to its event beside
-// that of the put alone. Usage: store_etcd_bench [keys]
+// Measures a store on a private etcd: time of a snapshot of N keys of ~1 KB, and the latency from a put to its event
+// beside that of the put alone. Usage: store_etcd_bench [keys]
 #include <fmt/core.h>
 #include <sys/resource.h>
 
@@ -34,7 +34,8 @@ void fill(store::BlockingStore& store, int keys) {
   for (int i = 0; i < keys;) {
     store::Transaction batch;
     for (int n = 0; n < 100 && i < keys; ++n, ++i) {
-      batch.puts.emplace_back(fmt::format("/calico/resources/v3/projectcalico.org/workloadendpoints/openstack/ep{:07}", i), value);
+      batch.puts.emplace_back(
+          fmt::format("/calico/resources/v3/projectcalico.org/workloadendpoints/openstack/ep{:07}", i), value);
     }
     if (auto done = store.commit(std::move(batch)); !done) {
       fmt::print("fill: {}\n", done.error().text());
@@ -54,8 +55,8 @@ void snapshot(store::Store& store) {
   });
   reader.start();
   finished.wait(false);
-  fmt::print("snapshot: {} keys in {} pages, {:.0f} ms, peak memory {:.0f} MB\n", items, pages, ms(Clock::now() - start),
-             resident_mb());
+  fmt::print("snapshot: {} keys in {} pages, {:.0f} ms, peak memory {:.0f} MB\n", items, pages,
+             ms(Clock::now() - start), resident_mb());
   reader.stop();
   subscription.reset();
 }
@@ -82,8 +83,8 @@ void latency(store::Store& store) {
   }
   std::sort(puts.begin(), puts.end());
   std::sort(events.begin(), events.end());
-  fmt::print("put acknowledged p50 {:.3f} ms p99 {:.3f} ms; put to event p50 {:.3f} ms p99 {:.3f} ms\n", puts[250], puts[495],
-             events[250], events[495]);
+  fmt::print("put acknowledged p50 {:.3f} ms p99 {:.3f} ms; put to event p50 {:.3f} ms p99 {:.3f} ms\n", puts[250],
+             puts[495], events[250], events[495]);
   reader.stop();
   subscription.reset();
 }

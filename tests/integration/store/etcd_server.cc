@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/fd.h"
+#include "base/strings.h"
 #include "os/process.h"
 
 namespace store_test {
@@ -47,11 +48,29 @@ int free_port() {
 }
 
 EtcdServer::EtcdServer(EtcdOptions options)
-    : options_(std::move(options)), home_port_(free_port()), client_port_(home_port_), peer_port_(free_port()) {
+    : options_(std::move(options)),
+      home_port_(free_port()),
+      client_port_(home_port_),
+      peer_port_(options_.peer_port != 0 ? options_.peer_port : free_port()) {
   start();
+  // An etcd that is killed before it has elected itself for the first time never does so again.
+  if (options_.ca_file.empty() && options_.initial_cluster.empty()) ctl({"endpoint", "health"});
 }
 
 EtcdServer::~EtcdServer() { kill(); }
+
+std::vector<std::unique_ptr<EtcdServer>> start_cluster() {
+  const std::vector<int> ports = {free_port(), free_port(), free_port()};
+  std::vector<std::string> peers;
+  for (std::size_t i = 0; i < ports.size(); ++i) peers.push_back(fmt::format("m{}=http://127.0.0.1:{}", i, ports[i]));
+  std::vector<std::unique_ptr<EtcdServer>> members;
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    members.push_back(std::make_unique<EtcdServer>(
+        EtcdOptions{.name = fmt::format("m{}", i), .peer_port = ports[i], .initial_cluster = base::join(peers, ",")}));
+  }
+  for (const auto& member : members) member->ctl({"endpoint", "health", "--command-timeout=20s"});
+  return members;
+}
 
 std::string EtcdServer::url() const {
   return fmt::format("{}://127.0.0.1:{}", options_.ca_file.empty() ? "http" : "https", client_port_);
@@ -70,16 +89,18 @@ void EtcdServer::start_elsewhere() {
 void EtcdServer::run() {
   CHECK(pid_ < 0);
   const std::string peer = fmt::format("http://127.0.0.1:{}", peer_port_);
-  std::vector<std::string> arguments = {"etcd",
-                                        "--data-dir=" + directory_.file("data"),
-                                        "--listen-client-urls=" + url(),
-                                        "--advertise-client-urls=" + url(),
-                                        "--listen-peer-urls=" + peer,
-                                        "--initial-advertise-peer-urls=" + peer,
-                                        "--initial-cluster=default=" + peer,
-                                        "--logger=zap",
-                                        "--log-outputs=" + directory_.file("log"),
-                                        "--log-level=error"};
+  std::vector<std::string> arguments = {
+      "etcd",
+      "--data-dir=" + directory_.file("data"),
+      "--listen-client-urls=" + (options_.listen_everywhere ? fmt::format("http://0.0.0.0:{}", client_port_) : url()),
+      "--advertise-client-urls=" + url(),
+      "--listen-peer-urls=" + peer,
+      "--initial-advertise-peer-urls=" + peer,
+      "--name=" + options_.name,
+      "--initial-cluster=" + (options_.initial_cluster.empty() ? options_.name + "=" + peer : options_.initial_cluster),
+      "--logger=zap",
+      "--log-outputs=" + directory_.file("log"),
+      "--log-level=error"};
   if (!options_.ca_file.empty()) {
     arguments.insert(arguments.end(), {"--trusted-ca-file=" + options_.ca_file, "--cert-file=" + options_.cert_file,
                                        "--key-file=" + options_.key_file, "--client-cert-auth"});
@@ -122,7 +143,8 @@ std::string EtcdServer::ctl(std::vector<std::string> arguments) const {
   }
   command.insert(command.end(), arguments.begin(), arguments.end());
   auto outcome = os::run({.arguments = command, .extra_environment = {"ETCDCTL_API=3"}});
-  if (!outcome || !outcome->ok()) fmt::print(stderr, "etcdctl: {}\n", outcome ? outcome->describe() : outcome.error().text());
+  if (!outcome || !outcome->ok())
+    fmt::print(stderr, "etcdctl: {}\n", outcome ? outcome->describe() : outcome.error().text());
   CHECK(outcome && outcome->ok());
   return outcome->output;
 }

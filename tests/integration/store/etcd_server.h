@@ -1,4 +1,5 @@
-// etcd_server.h: a private etcd process on free loopback ports, with its data in a temporary directory. Dies with the test.
+// etcd_server.h: a private etcd process on free loopback ports, with its data in a temporary directory. Dies with the
+// test.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +14,12 @@ namespace store_test {
 
 struct EtcdOptions {
   // PEM files; all set: https with client certificates required.
-  std::string ca_file, cert_file, key_file;
+  std::string ca_file = {}, cert_file = {}, key_file = {};
+  bool listen_everywhere = false;  // not only on 127.0.0.1
+  // A member of a larger cluster; it cannot serve before most of the others have been started.
+  std::string name = "default";
+  int peer_port = 0;
+  std::string initial_cluster = {};
 };
 
 class EtcdServer {
@@ -27,10 +33,10 @@ class EtcdServer {
   void start();
   // The same data on another client port, until kill().
   void start_elsewhere();
-  void kill();        // SIGKILL, and waits for its end
-  void pause();       // SIGSTOP: connections stay open, nobody answers
+  void kill();   // SIGKILL, and waits for its end
+  void pause();  // SIGSTOP: connections stay open, nobody answers
   void unpause();
-  void wipe();        // removes the data; REQUIRES that it does not run
+  void wipe();  // removes the data; REQUIRES that it does not run
   std::string url() const;
   // Runs etcdctl with --endpoints; returns its output. Aborts the test when it fails.
   std::string ctl(std::vector<std::string> arguments) const;
@@ -45,6 +51,9 @@ class EtcdServer {
   int peer_port_;
   pid_t pid_ = -1;
 };
+
+// Three members on this machine, started and with a leader.
+std::vector<std::unique_ptr<EtcdServer>> start_cluster();
 
 // A loopback port nobody listens on.
 int free_port();

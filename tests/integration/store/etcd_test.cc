@@ -60,8 +60,8 @@ TEST(Etcd, SubscriberHearsThatNobodyIsThereAndSyncsWhenSomebodyComes) {
   EXPECT_THAT(collector.seen().error, HasSubstr("connection refused"));
   server.start();
   const auto start = std::chrono::steady_clock::now();
-  ASSERT_TRUE(collector.wait(synced));
-  EXPECT_LT(seconds_since(start), 3.0);
+  ASSERT_TRUE(collector.wait(synced)) << collector.seen().error;
+  EXPECT_LT(seconds_since(start), 5.0);
   EXPECT_TRUE(collector.seen().connected);
 }
 
@@ -130,12 +130,13 @@ TEST(Etcd, AnotherClusterMeansANewSnapshot) {
 TEST(Etcd, TheFirstEndpointMayBeDeadAtStart) {
   EtcdServer server;
   for (std::size_t first : {0U, 1U}) {
-    Client client({fmt::format("http://127.0.0.1:{}", free_port()), server.url()}, {.endpoints = {}, .first_endpoint = first});
+    Client client({fmt::format("http://127.0.0.1:{}", free_port()), server.url()},
+                  {.endpoints = {}, .first_endpoint = first});
     const auto start = std::chrono::steady_clock::now();
     EventCollector collector(*client.store, {"/t/"});
     ASSERT_TRUE(collector.wait(synced));
     EXPECT_TRUE(client.blocking->put("/t/a", "1"));
-    EXPECT_LT(seconds_since(start), 1.0);
+    EXPECT_LT(seconds_since(start), 2.0);
   }
 }
 
@@ -146,11 +147,12 @@ TEST(Etcd, ASilentFirstEndpointDelaysOnlyALittle) {
   const auto start = std::chrono::steady_clock::now();
   EventCollector collector(*client.store, {"/t/"});
   ASSERT_TRUE(collector.wait(synced));
-  EXPECT_LT(seconds_since(start), 1.0);
+  EXPECT_LT(seconds_since(start), 2.0);
 }
 
 TEST(Etcd, FailsOverToTheOtherEndpoint) {
-  // Two independent servers stand for two members; the client must notice that they are different clusters and start anew.
+  // Two independent servers stand for two members; the client must notice that they are different clusters and start
+  // anew.
   EtcdServer first, second;
   first.ctl({"put", "/t/a", "first"});
   second.ctl({"put", "/t/a", "second"});
@@ -160,7 +162,8 @@ TEST(Etcd, FailsOverToTheOtherEndpoint) {
   EXPECT_EQ(collector.seen().items.at("/t/a").value, "first");
   first.kill();
   const auto start = std::chrono::steady_clock::now();
-  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.contains("/t/a") && s.items.at("/t/a").value == "second"; }));
+  ASSERT_TRUE(
+      collector.wait([](const Seen& s) { return s.items.contains("/t/a") && s.items.at("/t/a").value == "second"; }));
   EXPECT_LT(seconds_since(start), 2.0);
   EXPECT_TRUE(client.blocking->put("/t/b", "1"));
   EXPECT_EQ(collector.seen().violation, "");
@@ -197,7 +200,40 @@ TEST(Etcd, LargeCommitIsNotSplit) {
   EXPECT_EQ(collector.seen().items.size(), 14U);
 }
 
-// --- Users --------------------------------------------------------------------------------------------------------------------
+TEST(EtcdCluster, ResumesOnAnotherMemberWithoutASnapshot) {
+  const auto members = start_cluster();
+  Client client({members[0]->url(), members[1]->url(), members[2]->url()});
+  ASSERT_TRUE(client.blocking->put("/t/a", "1"));
+  EventCollector collector(*client.store, {"/t/"});
+  ASSERT_TRUE(collector.wait(synced));
+  members[0]->kill();  // where the client is
+  store::BlockingStore patient(*client.store, {.timeout = 20s, .wait_for_connection = true});
+  const auto put = patient.put("/t/b", "1");
+  ASSERT_TRUE(put) << put.error().text();
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.contains("/t/b"); }));
+  EXPECT_EQ(collector.seen().snapshots_started, 1);
+  EXPECT_EQ(collector.seen().violation, "");
+}
+
+TEST(EtcdCluster, AMemberWithoutItsClusterIsNoUse) {
+  const auto members = start_cluster();
+  Client client({members[0]->url()});
+  EventCollector collector(*client.store, {"/t/"});
+  ASSERT_TRUE(collector.wait(synced));
+  members[1]->kill();
+  members[2]->kill();
+  // It still answers on its connection; only the leader is gone.
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.error.find("leader") != s.error.npos; }, 20s))
+      << collector.seen().error;
+  members[1]->start();
+  store::BlockingStore patient(*client.store, {.timeout = 20s, .wait_for_connection = true});
+  const auto put = patient.put("/t/a", "1");
+  ASSERT_TRUE(put) << put.error().text();
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.contains("/t/a"); }));
+  EXPECT_EQ(collector.seen().snapshots_started, 1);
+}
+
+// --- Users ---
 
 void enable_users(const EtcdServer& server) {
   server.ctl({"user", "add", "root:secret"});
@@ -284,12 +320,12 @@ TEST(EtcdUsers, CredentialsForAServerWithoutUsersAreIgnored) {
   EXPECT_TRUE(put) << put.error().text();
 }
 
-// --- TLS ----------------------------------------------------------------------------------------------------------------------
+// --- TLS ---
 
 struct Certificates {
   Certificates() {
-    openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test-ca", "-keyout", file("ca.key"),
-             "-out", file("ca.pem")});
+    openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test-ca", "-keyout",
+             file("ca.key"), "-out", file("ca.pem")});
     issue("server", "subjectAltName=IP:127.0.0.1");
     issue("other-host", "subjectAltName=DNS:elsewhere.example.org");
     openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=foreign-ca", "-keyout",
@@ -300,8 +336,8 @@ struct Certificates {
     const auto extensions = directory.write(name + ".ext", extension + "\nextendedKeyUsage=serverAuth,clientAuth\n");
     openssl({"req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", file(name + ".key"), "-out",
              file(name + ".csr")});
-    openssl({"x509", "-req", "-in", file(name + ".csr"), "-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-CAcreateserial",
-             "-days", "2", "-extfile", extensions, "-out", file(name + ".pem")});
+    openssl({"x509", "-req", "-in", file(name + ".csr"), "-CA", file("ca.pem"), "-CAkey", file("ca.key"),
+             "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", file(name + ".pem")});
   }
   static void openssl(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "openssl");
@@ -309,7 +345,10 @@ struct Certificates {
     ASSERT_TRUE(outcome && outcome->ok());
   }
   EtcdOptions server(const std::string& name) const {
-    return {.ca_file = file("ca.pem"), .cert_file = file(name + ".pem"), .key_file = file(name + ".key")};
+    return {.ca_file = file("ca.pem"),
+            .cert_file = file(name + ".pem"),
+            .key_file = file(name + ".key"),
+            .listen_everywhere = false};
   }
 
   testing::TempDirectory directory;

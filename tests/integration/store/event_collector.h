@@ -17,7 +17,7 @@ namespace store_test {
 
 // Everything known from the events so far.
 struct Seen {
-  std::map<std::string, store::KeyValue> items;  // what a consumer would believe exists
+  std::map<std::string, store::KeyValue> items;    // what a consumer would believe exists
   std::map<std::string, store::KeyValue> loading;  // of the snapshot in progress
   int snapshots_started = 0;
   int snapshots_done = 0;
@@ -41,7 +41,8 @@ class EventCollector {
   ~EventCollector();
 
   // Waits until `condition` holds and returns true; false when `limit` has passed.
-  bool wait(const std::function<bool(const Seen&)>& condition, std::chrono::milliseconds limit = std::chrono::seconds(10));
+  bool wait(const std::function<bool(const Seen&)>& condition,
+            std::chrono::milliseconds limit = std::chrono::seconds(10));
   Seen seen();
   base::Loop& loop() { return thread_.loop(); }
 

@@ -1,4 +1,5 @@
-// store_under_test.h: one kind of store for the conformance suite, with two clients of the same data where that is possible.
+// store_under_test.h: one kind of store for the conformance suite, with two clients of the same data where that is
+// possible.
 #pragma once
 
 #include <functional>

@@ -1,0 +1,111 @@
+#include "lab/demo/stage.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/core.h>
+
+#include "lab/ready.h"
+
+namespace lab {
+
+using base::fail;
+using base::Result;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int kImpatientMs = 60;  // of one attempt while waiting for a change
+constexpr int kQuickMatrixMs = 400;
+
+}  // namespace
+
+int Stopwatch::ms() const {
+  return static_cast<int>(std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - start_).count());
+}
+
+void Stage::say(const std::string& text) {
+  fmt::print("      {}\n", text);
+  std::fflush(stdout);
+}
+
+void Stage::step(const std::string& number, const std::string& title, const std::function<Result<Outcome>()>& body) {
+  fmt::print("\n{:<5} {}\n", fmt::format("({})", number), title);
+  std::fflush(stdout);
+  const Stopwatch total;
+  auto outcome = body();
+  Row row{number, title, {}, total.ms()};
+  if (outcome) row.outcome = std::move(*outcome);
+  else row.outcome = {"the step runs", outcome.error().text(), false, row.total_ms};
+  say(fmt::format("{}: {} ({} ms)", row.outcome.good ? "good" : "WRONG", row.outcome.seen, row.outcome.ms));
+  rows_.push_back(std::move(row));
+}
+
+Result<> Stage::put(const Record& record) {
+  auto written = lab_.put(record);
+  if (!written) return fail(std::move(written).error());
+  return {};
+}
+
+Result<Outcome> Stage::agree(const std::string& expectation, int allowed, Milliseconds limit) {
+  auto verdicts = read_verdicts(lab_);
+  if (!verdicts) return fail(std::move(verdicts).error());
+  const Expectation expect = [&](const Flow& flow) { return verdicts->expect(flow); };
+  const Stopwatch watch;
+  int began = 0;
+  while (true) {
+    began = watch.ms();
+    auto quick = run_matrix(lab_, expect, kQuickMatrixMs);
+    if (!quick) return fail(std::move(quick).error());
+    if (quick->differences() == 0 || watch.ms() > limit.count()) break;
+  }
+  // Once more with patience: what is blocked must stay blocked.
+  auto report = run_matrix(lab_, expect);
+  if (!report) return fail(std::move(report).error());
+  if (report->differences() > 0) fmt::print("{}", to_text(lab_.plan(), *report));
+  Outcome outcome;
+  outcome.expected = fmt::format("{}: {} of {} flows pass", expectation, allowed, report->cells.size());
+  const auto passed = std::ranges::count_if(report->cells, [](const Cell& c) { return c.seen.verdict == Verdict::kOk; });
+  outcome.seen = fmt::format("{} of {} pass, {} differ from the policies", passed, report->cells.size(), report->differences());
+  outcome.good = report->differences() == 0 && report->allowed() == allowed;
+  outcome.ms = began;
+  return outcome;
+}
+
+Result<int> Stage::until(const std::string& from, Probe probe, bool passes, Milliseconds limit) {
+  auto client = lab_.prober(from);
+  if (!client) return fail(std::move(client).error());
+  probe.timeout_ms = kImpatientMs;
+  const Stopwatch watch;
+  while (watch.ms() < limit.count()) {
+    const int began = watch.ms();
+    auto result = client->run({probe});
+    if (!result) return fail(std::move(result).error());
+    if ((result->at(0).verdict == Verdict::kOk) == passes) return passes ? watch.ms() : began;
+  }
+  return -1;
+}
+
+Result<bool> Stage::passes(const std::string& from, const Probe& probe) {
+  auto client = lab_.prober(from);
+  if (!client) return fail(std::move(client).error());
+  auto result = client->run({probe});
+  if (!result) return fail(std::move(result).error());
+  return result->at(0).verdict == Verdict::kOk;
+}
+
+std::string Stage::table() const {
+  std::string text = fmt::format("\n{:<5} {:<44} {:<44} {:<50} {:>7}\n", "", "step", "expected", "seen", "ms");
+  text += std::string(155, '-') + "\n";
+  for (const Row& row : rows_) {
+    text += fmt::format("{:<5} {:<44.44} {:<44.44} {:<50.50} {:>7}  {}\n", fmt::format("({})", row.number), row.title,
+                        row.outcome.expected, row.outcome.seen, row.outcome.ms, row.outcome.good ? "good" : "WRONG");
+  }
+  return text;
+}
+
+bool Stage::all_good() const {
+  return std::ranges::all_of(rows_, [](const Row& row) { return row.outcome.good; });
+}
+
+}  // namespace lab
