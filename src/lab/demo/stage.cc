@@ -86,6 +86,7 @@ Result<int> Stage::until(const std::string& from, Probe probe, bool passes, Mill
     auto result = client->run({probe});
     if (!result) return fail(std::move(result).error());
     if ((result->at(0).verdict == Verdict::kOk) == passes) return passes ? watch.ms() : began;
+    pause_for(2ms);  // leave the processor to those who are waited for
   }
   return -1;
 }
