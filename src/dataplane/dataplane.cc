@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernel/set_changes.h"
+
 namespace dataplane {
 namespace {
 
@@ -10,24 +12,6 @@ constexpr base::Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr base::Duration kLastRetry = std::chrono::seconds(10);
 
 double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-reconcile::IpSetShape shape_of(render::SetKind kind, std::uint32_t max_elements) {
-  reconcile::IpSetShape shape;
-  shape.max_elements = max_elements;
-  switch (kind) {
-    case render::SetKind::kNet: shape.type = reconcile::IpSetType::kHashNet; break;
-    case render::SetKind::kIp: shape.type = reconcile::IpSetType::kHashIp; break;
-    case render::SetKind::kIpPort: shape.type = reconcile::IpSetType::kHashIpPort; break;
-  }
-  return shape;
-}
-
-std::vector<reconcile::IpSetMember> members_of(const std::vector<calc::SetMember>& members) {
-  std::vector<reconcile::IpSetMember> out;
-  out.reserve(members.size());
-  for (const calc::SetMember& member : members) out.push_back({member.prefix, member.protocol, member.port});
-  return out;
-}
 
 reconcile::RouteOwnership ownership(const Settings& settings, base::Family family) {
   reconcile::RouteOwnership out;
@@ -134,29 +118,8 @@ void Dataplane::update(const calc::Output& output) {
 void Dataplane::take(const render::iptables::RenderChanges& changes) {
   for (FamilyPlane* plane : planes_) {
     const render::iptables::FamilyChanges& family = changes[plane->family];
-    take_sets(*plane, family.sets);
+    kernel::take_set_changes(plane->sets, family.sets, settings_.max_set_elements);
     plane->rules.update(family.tables);
-  }
-}
-
-void Dataplane::take_sets(FamilyPlane& plane, const render::SetChanges& changes) {
-  const auto unwant = [&plane](const std::string& name) {
-    plane.sets.unwant(name);
-    plane.wanted_sets.erase(name);
-  };
-  if (changes.complete) {
-    const std::set<std::string> before = plane.wanted_sets;
-    for (const std::string& name : before) {
-      if (!changes.created.contains(name)) unwant(name);
-    }
-  }
-  for (const std::string& name : changes.removed) unwant(name);
-  for (const auto& [name, content] : changes.created) {
-    plane.sets.want(name, shape_of(content.kind, settings_.max_set_elements), members_of(content.members));
-    plane.wanted_sets.insert(name);
-  }
-  for (const auto& [name, delta] : changes.changed) {
-    plane.sets.change_members(name, members_of(delta.added), members_of(delta.removed));
   }
 }
 

@@ -120,7 +120,6 @@ class Dataplane final : public kernel::LinkListener {
     kernel::IpSetSyncer sets;
     kernel::IptablesSyncer rules;
     kernel::RouteSyncer routes;
-    std::set<std::string> wanted_sets;  // by kernel name, to turn a complete set list into removals
   };
   struct PathMetrics {
     explicit PathMetrics(base::MetricRegistry& metrics);
@@ -131,7 +130,6 @@ class Dataplane final : public kernel::LinkListener {
             Listener& listener, render::iptables::Renderer renderer);
 
   void take(const render::iptables::RenderChanges& changes);
-  void take_sets(FamilyPlane& plane, const render::SetChanges& changes);
   void track_workloads(const calc::Output& output);
   void follow_interfaces(const std::set<std::string>& names);
 
