@@ -1,6 +1,7 @@
 #include "lab/command.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 
@@ -26,7 +27,7 @@ constexpr std::string_view kUsage =
     "  matrix [NAME]      real packets between all guests, compared with the policies; exit status 1 on any difference\n"
     "  exec NAME NODE -- COMMAND...   run a program in a host or guest, or in \"router\" or \"etcd\"\n"
     "  down [NAME|--all]  take it away, also what a crash left\n"
-    "  demo [NAME] [--keep] [--agent PATH]   the narrated run: nine steps, each checked, under two minutes\n"
+    "  demo [NAME] [--keep] [--cut SECONDS]   the narrated run: nine steps, each checked, about a minute; takes up's options too\n"
     "NAME is \"lab\" unless given. All commands need root.\n";
 
 constexpr auto kReadyLimit = 40s;
@@ -37,6 +38,7 @@ struct Options {
   bool all = false;
   bool keep = false;
   bool named = false;
+  int cut_seconds = DemoOptions{}.cut_seconds;
   std::string problem;
 };
 
@@ -44,7 +46,7 @@ Options parse(std::span<const std::string> arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    const bool takes_value = word == "--agent" || word == "--backend" || word == "--env";
+    const bool takes_value = word == "--agent" || word == "--backend" || word == "--env" || word == "--cut";
     if (takes_value && i + 1 == arguments.size()) {
       options.problem = word + " needs a value";
     } else if (word == "--agent") {
@@ -53,6 +55,8 @@ Options parse(std::span<const std::string> arguments) {
       options.agent.backend = arguments[++i];
     } else if (word == "--env") {
       options.agent.environment.push_back(arguments[++i]);
+    } else if (word == "--cut") {
+      options.cut_seconds = std::atoi(arguments[++i].c_str());
     } else if (word == "--all") {
       options.all = true;
     } else if (word == "--keep") {
@@ -149,6 +153,7 @@ int demo(const Options& options) {
   if (options.named) wanted.name = options.name;
   wanted.agent = options.agent;
   wanted.keep = options.keep;
+  wanted.cut_seconds = options.cut_seconds;
   return run_demo(wanted);
 }
 

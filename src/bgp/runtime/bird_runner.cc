@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
-#include <grp.h>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "base/strings.h"
 #include "os/files.h"
 
 namespace bgp {
@@ -30,11 +32,22 @@ std::string last_text(const Reply& reply) { return reply.empty() ? std::string()
 // because a password only ever stands between checked quotes.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+// Reads /etc/group itself: getgrnam() would need shared libraries of the very glibc that a static program was linked with.
+std::optional<gid_t> find_group(std::string_view name) {
+  const auto text = os::read_file("/etc/group");
+  if (!text) return std::nullopt;
+  for (const std::string_view line : base::split(*text, '\n')) {
+    const auto fields = base::split(line, ':');  // name:password:gid:members
+    gid_t gid = 0;
+    if (fields.size() < 3 || fields[0] != name) continue;
+    if (std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), gid).ec == std::errc()) return gid;
+  }
+  return std::nullopt;
+}
+
 Result<> give_to_group(const std::string& path, const std::string& group) {
-  if (group.empty() || ::geteuid() != 0) return {};
-  const struct group* entry = ::getgrnam(group.c_str());
-  if (entry == nullptr) return {};
-  if (::chown(path.c_str(), 0, entry->gr_gid) != 0) return fail(Error::system(errno, fmt::format("chown {}", path)));
+  const auto gid = group.empty() || ::geteuid() != 0 ? std::nullopt : find_group(group);
+  if (gid && ::chown(path.c_str(), 0, *gid) != 0) return fail(Error::system(errno, fmt::format("chown {}", path)));
   return {};
 }
 

@@ -249,7 +249,7 @@ class Demo {
     pause_for(1500ms);
     auto report = stop_traffic(*traffic);
     if (!report) return fail(std::move(report).error());
-    return Outcome{"0 lost, 0 retransmitted, 0 leaked", problem.empty() ? report->text : problem, problem.empty() && report->good, ready_ms};
+    return Outcome{"no packet lost, none retransmitted, none leaked", problem.empty() ? report->text : problem, problem.empty() && report->good, ready_ms};
   }
 
   Result<Outcome> host_is_cut(int seconds) {
@@ -286,7 +286,7 @@ class Demo {
     auto outcome = stage_.agree("others follow, it keeps its rules, then", kWebToDatabase + kWebToCache + 6, 5s);
     if (!outcome) return outcome;
     const bool kept = *old_rule && !*new_rule;
-    outcome->expected = "others follow, it keeps old rules, then < 5 s";
+    outcome->expected = "the others follow, it keeps its old rules, and converges within 5 s of healing";
     outcome->seen = fmt::format("others {} ms, {} its rules, healed {} ms; {} differ", *followed, kept ? "kept" : "LOST", healed_ms,
                                 outcome->good ? "0" : "flows");
     outcome->good = outcome->good && kept && *followed >= 0 && *stopped >= 0 && healed_ms >= 0 && healed_ms <= 5000 && *closed >= 0;
@@ -329,7 +329,7 @@ class Demo {
     const int recovered_ms = back.ms();
     auto outcome = stage_.agree("traffic unchanged, then all recovers", kWebToDatabase + kWebToCache + 6, 10s);
     if (!outcome) return outcome;
-    outcome->expected = "clear error, traffic unchanged, all recovers";
+    outcome->expected = "writes fail with a clear error, traffic is unchanged, all recovers";
     outcome->seen = fmt::format("{}; {}; recovered{}", clear ? "clear error" : "NO clear error", report->text, outcome->good ? "" : " NOT");
     outcome->good = outcome->good && clear && report->good && problem.empty() && *applied >= 0;
     outcome->ms = recovered_ms;
@@ -375,7 +375,7 @@ class Demo {
     if (auto removed = lab_.remove_guest("db3"); !removed) return fail(std::move(removed).error());
     auto outcome = stage_.agree("the rest is unchanged", kWebToDatabase + kWebToCache);
     if (!outcome) return outcome;
-    outcome->expected = "route gone everywhere, conntrack entries gone";
+    outcome->expected = "its route is withdrawn everywhere, its conntrack entries are gone";
     outcome->seen = fmt::format("routes left:{}; conntrack entries: {} before, {} after", left.empty() ? " none" : left,
                                 before->empty() ? "none" : "some", entries.empty() ? "none" : "SOME");
     outcome->good = outcome->good && left.empty() && entries.empty() && !before->empty();

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/strings.h"
 #include "lab/ready.h"
 
 namespace lab {
@@ -15,7 +16,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kImpatientMs = 60;  // of one attempt while waiting for a change
+// Of one attempt while waiting for a change. A packet that passes is back in a millisecond; one that is blocked is worth more
+// patience, because the machine may be busy.
+constexpr int kOpeningMs = 10;
+constexpr int kClosingMs = 60;
 constexpr int kQuickMatrixMs = 400;
 
 }  // namespace
@@ -75,13 +79,14 @@ Result<Outcome> Stage::agree(const std::string& expectation, int allowed, Millis
 Result<int> Stage::until(const std::string& from, Probe probe, bool passes, Milliseconds limit) {
   auto client = lab_.prober(from);
   if (!client) return fail(std::move(client).error());
-  probe.timeout_ms = kImpatientMs;
+  probe.timeout_ms = passes ? kOpeningMs : kClosingMs;
   const Stopwatch watch;
   while (watch.ms() < limit.count()) {
     const int began = watch.ms();
     auto result = client->run({probe});
     if (!result) return fail(std::move(result).error());
     if ((result->at(0).verdict == Verdict::kOk) == passes) return passes ? watch.ms() : began;
+    pause_for(2ms);  // leave the processor to those who are waited for
   }
   return -1;
 }
@@ -94,12 +99,51 @@ Result<bool> Stage::passes(const std::string& from, const Probe& probe) {
   return result->at(0).verdict == Verdict::kOk;
 }
 
+namespace {
+
+struct Column {
+  std::size_t width;
+  std::vector<std::string> lines;
+};
+
+// Breaks at spaces; a longer word gets a line of its own.
+std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines = {""};
+  for (const std::string_view word : base::split(text, ' ')) {
+    if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width) lines.emplace_back();
+    if (!lines.back().empty()) lines.back() += ' ';
+    lines.back() += word;
+  }
+  return lines;
+}
+
+std::string row_text(std::vector<Column> columns) {
+  std::size_t height = 0;
+  for (const Column& column : columns) height = std::max(height, column.lines.size());
+  std::string text;
+  for (std::size_t line = 0; line < height; ++line) {
+    std::string whole;
+    for (const Column& column : columns) {
+      whole += fmt::format("{:<{}}  ", line < column.lines.size() ? column.lines[line] : "", column.width);
+    }
+    text += whole.substr(0, whole.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string Stage::table() const {
-  std::string text = fmt::format("\n{:<5} {:<44} {:<44} {:<50} {:>7}\n", "", "step", "expected", "seen", "ms");
-  text += std::string(155, '-') + "\n";
+  constexpr std::size_t kNumber = 4, kTitle = 28, kExpected = 30, kSeen = 36;
+  std::string text = "\n" + row_text({{kNumber, {""}}, {kTitle, {"step"}}, {kExpected, {"expected"}}, {kSeen, {"seen"}}, {6, {"    ms"}}});
+  text += std::string(118, '-') + "\n";
   for (const Row& row : rows_) {
-    text += fmt::format("{:<5} {:<44.44} {:<44.44} {:<50.50} {:>7}  {}\n", fmt::format("({})", row.number), row.title,
-                        row.outcome.expected, row.outcome.seen, row.outcome.ms, row.outcome.good ? "good" : "WRONG");
+    text += row_text({{kNumber, {fmt::format("({})", row.number)}},
+                      {kTitle, wrapped(row.title, kTitle)},
+                      {kExpected, wrapped(row.outcome.expected, kExpected)},
+                      {kSeen, wrapped(row.outcome.seen, kSeen)},
+                      {6, {fmt::format("{:>6}", row.outcome.ms)}},
+                      {5, {row.outcome.good ? "good" : "WRONG"}}});
   }
   return text;
 }

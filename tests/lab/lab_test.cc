@@ -1,0 +1,225 @@
+// The lab as its user sees it, and proof that its checks can fail: every check of suite Lab and Demo also runs against an agent
+// that is broken on purpose (suite Broken): no agent at all, a rule too many, a rule left out, a route left out.
+#include <cerrno>
+#include <csignal>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "os/files.h"
+#include "os/process.h"
+
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Said {
+  int status = -1;
+  std::string text;
+};
+
+Said percalectl(std::vector<std::string> arguments, const std::string& input = {}) {
+  arguments.insert(arguments.begin(), PERCALECTL);
+  auto outcome = os::run({.arguments = arguments, .input = input, .timeout = std::chrono::minutes(4)});
+  if (!outcome) return {-1, outcome.error().text()};
+  return {outcome->status, outcome->output + outcome->errors};
+}
+
+// Up for one test, gone afterwards whatever happens.
+class TestLab {
+ public:
+  explicit TestLab(std::string name, std::vector<std::string> options = {}) : name_(std::move(name)) {
+    percalectl({"lab", "down", name_});
+    options.insert(options.begin(), {"lab", "up", name_});
+    up_ = percalectl(options);
+  }
+  ~TestLab() { percalectl({"lab", "down", name_}); }
+  TestLab(const TestLab&) = delete;
+  TestLab& operator=(const TestLab&) = delete;
+
+  const Said& up() const { return up_; }
+  const std::string& name() const { return name_; }
+  Said matrix() const { return percalectl({"lab", "matrix", name_}); }
+  Said in(const std::string& node, std::vector<std::string> command, const std::string& input = {}) const {
+    command.insert(command.begin(), {"lab", "exec", name_, node, "--"});
+    return percalectl(command, input);
+  }
+  Said apply(const std::string& yaml) const { return in("etcd", {PERCALECTL, "apply", "-f", "-"}, yaml); }
+  // Freezes the agents: what is broken now stays broken.
+  void freeze_agents() const {
+    for (const char* host : {"host-a", "host-b", "host-c"}) {
+      const auto pid = os::read_file("/run/percale-lab/" + name_ + "/nodes/" + host + "/agent.pid");
+      ASSERT_TRUE(pid);
+      ASSERT_EQ(::kill(std::atoi(pid->c_str()), SIGSTOP), 0);
+    }
+  }
+
+ private:
+  std::string name_;
+  Said up_;
+};
+
+constexpr std::string_view kDenyAll = R"(
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: default.deny-all}
+spec:
+  tier: default
+  order: 1
+  selector: all()
+  types: [Ingress, Egress]
+  ingress: [{action: Deny}]
+  egress: [{action: Deny}]
+)";
+
+// A matrix some time after a change: agents need a moment.
+Said matrix_soon(const TestLab& lab) {
+  Said said;
+  for (int i = 0; i < 5; ++i) {
+    said = lab.matrix();
+    if (said.status == 0) break;
+  }
+  return said;
+}
+
+class NeedsRoot : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "labs need root";
+  }
+};
+class Lab : public NeedsRoot {};
+class Broken : public NeedsRoot {};
+class Demo : public NeedsRoot {};
+
+TEST_F(Lab, ComesUpTalksAndGoesWithoutTrace) {
+  {
+    TestLab lab("test-one");
+    ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+    const Said matrix = lab.matrix();
+    EXPECT_EQ(matrix.status, 0) << matrix.text;
+    EXPECT_THAT(matrix.text, HasSubstr("240 flows, 240 of them allowed, 0 differ"));
+    const Said status = percalectl({"lab", "status", "test-one"});
+    EXPECT_EQ(status.status, 0) << status.text;
+    EXPECT_EQ(lab.in("A", {"hostname"}).text, "host-a\n");
+    EXPECT_THAT(lab.in("web1", {"ip", "route"}).text, HasSubstr("default via 10.65.0.1"));
+    EXPECT_EQ(lab.in("web1", {"false"}).status, 1);
+    EXPECT_NE(percalectl({"lab", "up", "test-one"}).status, 0) << "the name is taken";
+
+    ASSERT_EQ(lab.apply(std::string(kDenyAll)).status, 0);
+    const Said denied = matrix_soon(lab);
+    EXPECT_EQ(denied.status, 0) << denied.text;
+    EXPECT_THAT(denied.text, HasSubstr("240 flows, 0 of them allowed, 0 differ"));
+  }
+  EXPECT_FALSE(os::file_exists("/run/percale-lab/test-one"));
+  EXPECT_NE(percalectl({"lab", "matrix", "test-one"}).status, 0);
+}
+
+TEST_F(Lab, TwoDoNotDisturbEachOther) {
+  TestLab first("test-a");
+  ASSERT_EQ(first.up().status, 0) << first.up().text;
+  {
+    TestLab second("test-b");
+    ASSERT_EQ(second.up().status, 0) << second.up().text;
+    ASSERT_EQ(second.apply(std::string(kDenyAll)).status, 0);
+    EXPECT_EQ(matrix_soon(second).status, 0);
+    EXPECT_THAT(first.matrix().text, HasSubstr("240 of them allowed, 0 differ"));
+  }
+  EXPECT_THAT(first.matrix().text, HasSubstr("240 of them allowed, 0 differ"));
+}
+
+TEST_F(Lab, DownClearsWhatACrashLeft) {
+  for (const int milliseconds : {150, 500, 900}) {
+    const pid_t up = ::fork();
+    ASSERT_GE(up, 0);
+    if (up == 0) {
+      ::execl(PERCALECTL, PERCALECTL, "lab", "up", "test-crash", nullptr);
+      ::_exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    ::kill(up, SIGKILL);
+    ::waitpid(up, nullptr, 0);
+    EXPECT_EQ(percalectl({"lab", "down", "test-crash"}).status, 0);
+    EXPECT_FALSE(os::file_exists("/run/percale-lab/test-crash"));
+  }
+  TestLab lab("test-crash");
+  EXPECT_EQ(lab.up().status, 0) << lab.up().text;
+}
+
+TEST_F(Lab, MistakesAreExplained) {
+  EXPECT_EQ(percalectl({"lab", "fly"}).status, 2);
+  EXPECT_EQ(percalectl({"lab", "up", "Not A Name"}).status, 2);
+  EXPECT_EQ(percalectl({"lab", "up", "x", "--agent"}).status, 2);
+  const Said missing = percalectl({"lab", "matrix", "no-such-lab"});
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.text, HasSubstr("no lab no-such-lab"));
+}
+
+TEST_F(Broken, NoAgentIsNoticed) {
+  TestLab lab("test-none", {"--agent", "none"});
+  ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+  EXPECT_EQ(lab.matrix().status, 0) << "without policies everything passes";
+  ASSERT_EQ(lab.apply(std::string(kDenyAll)).status, 0);
+  const Said matrix = lab.matrix();
+  EXPECT_EQ(matrix.status, 1);
+  EXPECT_THAT(matrix.text, HasSubstr("240 differ"));
+}
+
+TEST_F(Broken, DefaultAcceptIsNoticed) {
+  TestLab lab("test-accept");
+  ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+  ASSERT_EQ(lab.apply(std::string(kDenyAll)).status, 0);
+  ASSERT_EQ(matrix_soon(lab).status, 0);
+  lab.freeze_agents();
+  for (const char* host : {"host-a", "host-b", "host-c"}) {
+    ASSERT_EQ(lab.in(host, {"iptables-nft", "-I", "FORWARD", "1", "-j", "ACCEPT"}).status, 0);
+  }
+  const Said matrix = lab.matrix();
+  EXPECT_EQ(matrix.status, 1);
+  EXPECT_THAT(matrix.text, HasSubstr("expected to be blocked"));
+}
+
+TEST_F(Broken, RuleLeftOutIsNoticed) {
+  TestLab lab("test-rule");
+  ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+  lab.freeze_agents();
+  ASSERT_EQ(lab.in("host-b", {"ip6tables-nft", "-I", "FORWARD", "1", "-p", "tcp", "--dport", "5432", "-j", "DROP"}).status, 0);
+  const Said matrix = lab.matrix();
+  EXPECT_EQ(matrix.status, 1);
+  EXPECT_THAT(matrix.text, HasSubstr("IPv6 tcp/5432: expected to pass"));
+  EXPECT_THAT(matrix.text, Not(HasSubstr("IPv4 tcp/5432: expected")));
+}
+
+TEST_F(Broken, RouteLeftOutIsNoticed) {
+  TestLab lab("test-route");
+  ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+  lab.freeze_agents();
+  ASSERT_EQ(lab.in("host-b", {"ip", "route", "del", "10.65.0.12/32"}).status, 0);
+  const Said matrix = lab.matrix();
+  EXPECT_EQ(matrix.status, 1);
+  EXPECT_THAT(matrix.text, HasSubstr("-> web2 IPv4"));
+  EXPECT_THAT(matrix.text, Not(HasSubstr("IPv6 icmp: expected")));
+}
+
+TEST_F(Demo, EveryStepGoesAsExpected) {
+  const Said demo = percalectl({"lab", "demo", "test-demo"});
+  EXPECT_EQ(demo.status, 0) << demo.text;
+  EXPECT_THAT(demo.text, Not(HasSubstr("WRONG")));
+}
+
+TEST_F(Broken, DemoNoticesThatNobodyProtects) {
+  const Said demo = percalectl({"lab", "demo", "test-demo-none", "--agent", "none", "--cut", "2"});
+  EXPECT_EQ(demo.status, 1);
+  for (const char* good : {"(1)", "(2)"}) EXPECT_THAT(demo.text, HasSubstr(good));
+  std::size_t wrong = 0;
+  for (auto at = demo.text.find("WRONG: "); at != demo.text.npos; at = demo.text.find("WRONG: ", at + 1)) ++wrong;
+  EXPECT_EQ(wrong, 8u) << demo.text;
+}
+
+}  // namespace
