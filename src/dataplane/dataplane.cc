@@ -118,7 +118,7 @@ void Dataplane::update(const calc::Output& output) {
 void Dataplane::take(const render::iptables::RenderChanges& changes) {
   for (FamilyPlane* plane : planes_) {
     const render::iptables::FamilyChanges& family = changes[plane->family];
-    kernel::take_set_changes(plane->sets, plane->family, family.sets, settings_.max_set_elements);
+    kernel::take_set_changes(plane->sets, family.sets, settings_.max_set_elements);
     plane->rules.update(family.tables);
   }
 }

@@ -25,19 +25,16 @@ reconcile::IpSetType type_of(render::SetKind kind) {
 
 }  // namespace
 
-void take_set_changes(IpSetSyncer& syncer, base::Family family, const render::SetChanges& changes,
-                      std::uint32_t max_elements) {
+void take_set_changes(IpSetSyncer& syncer, const render::SetChanges& changes, std::uint32_t max_elements) {
   std::set<std::string> created;
-  for (const auto& [id, content] : changes.created) {
-    const std::string name = reconcile::main_ip_set_name(family, id);
+  for (const auto& [name, content] : changes.created) {
     syncer.want(name, {.type = type_of(content.kind), .max_elements = max_elements}, members_of(content.members));
     created.insert(name);
   }
-  for (const auto& [id, delta] : changes.changed) {
-    const std::string name = reconcile::main_ip_set_name(family, id);
+  for (const auto& [name, delta] : changes.changed) {
     if (syncer.wanted(name)) syncer.change_members(name, members_of(delta.added), members_of(delta.removed));
   }
-  for (const std::string& id : changes.removed) syncer.unwant(reconcile::main_ip_set_name(family, id));
+  for (const std::string& name : changes.removed) syncer.unwant(name);
   if (!changes.complete) return;
   for (const std::string& name : syncer.wanted_names()) {
     if (!created.contains(name)) syncer.unwant(name);

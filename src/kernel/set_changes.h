@@ -6,9 +6,8 @@
 
 namespace kernel {
 
-// Marks only; apply_updates() writes. `max_elements` is MaxIpsetSize. A change of a set that is not wanted is ignored:
+// `changes` is by kernel name, as render::iptables::FamilyChanges has it. Marks only; apply_updates() writes. `max_elements` is MaxIpsetSize. A change of a set that is not wanted is ignored:
 // it was removed by an earlier change.
-void take_set_changes(IpSetSyncer& syncer, base::Family family, const render::SetChanges& changes,
-                      std::uint32_t max_elements);
+void take_set_changes(IpSetSyncer& syncer, const render::SetChanges& changes, std::uint32_t max_elements);
 
 }  // namespace kernel

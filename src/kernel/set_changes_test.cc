@@ -17,17 +17,17 @@ TEST(SetChanges, ASnapshotReplacesAndADeltaAdds) {
   IpSetSyncer syncer(kernel, base::Family::kIpv4);
   render::SetChanges first;
   first.complete = true;
-  first.created["s:a"] = {.kind = render::SetKind::kNet, .members = {host(1)}};
-  first.created["n:b"] = {.kind = render::SetKind::kIpPort, .members = {}};
-  take_set_changes(syncer, base::Family::kIpv4, first, 1000);
+  first.created["cali40s:a"] = {.kind = render::SetKind::kNet, .members = {host(1)}};
+  first.created["cali40n:b"] = {.kind = render::SetKind::kIpPort, .members = {}};
+  take_set_changes(syncer, first, 1000);
   EXPECT_THAT(syncer.wanted_names(), ElementsAre("cali40n:b", "cali40s:a"));
 
   render::SetChanges later;
-  later.changed["s:a"].added = {host(2)};
-  later.changed["s:a"].removed = {host(1)};
-  later.changed["s:gone"].added = {host(2)};
-  later.removed.insert("n:b");
-  take_set_changes(syncer, base::Family::kIpv4, later, 1000);
+  later.changed["cali40s:a"].added = {host(2)};
+  later.changed["cali40s:a"].removed = {host(1)};
+  later.changed["cali40s:gone"].added = {host(2)};
+  later.removed.insert("cali40n:b");
+  take_set_changes(syncer, later, 1000);
   EXPECT_TRUE(syncer.apply_updates().clean());
   EXPECT_THAT(syncer.wanted_names(), ElementsAre("cali40s:a"));
   EXPECT_EQ(kernel.sets.at("cali40s:a").members.size(), 1u);
@@ -35,7 +35,7 @@ TEST(SetChanges, ASnapshotReplacesAndADeltaAdds) {
 
   render::SetChanges empty;
   empty.complete = true;
-  take_set_changes(syncer, base::Family::kIpv4, empty, 1000);
+  take_set_changes(syncer, empty, 1000);
   EXPECT_EQ(syncer.wanted_count(), 0u);
 }
 

@@ -57,6 +57,14 @@ std::string members_of(const Struct& schema) {
   return text;
 }
 
+std::string upper_case(std::string_view text) {
+  std::string upper(text);
+  for (char& c : upper) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return upper;
+}
+
 // Any letter case, as decoding accepts it.
 const Field* field_named(const Struct& schema, std::string_view name) {
   for (const Field& field : schema.fields) {
@@ -92,7 +100,7 @@ base::Result<std::string> explain(const Kind& kind, std::string_view path) {
   for (const std::string& fact : facts_about(*field)) text += "  " + fact + "\n";
   if (!field->config_name.empty())
     text += "  in felix.cfg: " + std::string(field->config_name) + ", in the environment: FELIX_" +
-            std::string(field->config_name) + "\n";
+            upper_case(field->config_name) + "\n";
   if (schema != nullptr) text += "\n" + members_of(*schema);
   return text;
 }
