@@ -52,7 +52,7 @@ void FakeIptables::save(Done done) {
   ++saves;
   if (fail_saves > 0) {
     --fail_saves;
-    loop_.after(std::chrono::milliseconds(1), [done] { done({false, {}, "no", "exit status 1: no", {}}); });
+    running_ = loop_.after(std::chrono::milliseconds(1), [done] { done({false, {}, "no", "exit status 1: no", {}}); });
     return;
   }
   std::string text;
@@ -65,8 +65,8 @@ void FakeIptables::save(Done done) {
     }
     text += "COMMIT\n";
   }
-  loop_.after(std::chrono::milliseconds(3),
-              [done, text = std::move(text)] { done({true, text, {}, {}, std::chrono::milliseconds(3)}); });
+  running_ =
+      loop_.after(save_time, [done, text = std::move(text), time = save_time] { done({true, text, {}, {}, time}); });
 }
 
 void FakeIptables::restore(std::string input, Done done) {

@@ -24,6 +24,7 @@ class FakeIptables final : public IptablesTool {
 
   void save(Done done) override;
   void restore(std::string input, Done done) override;
+  void cancel() override { loop_.cancel(running_); }
   std::optional<std::uint32_t> generation() override;
 
   // As somebody else would; counts as a change.
@@ -39,6 +40,7 @@ class FakeIptables final : public IptablesTool {
   int fail_saves = 0;                                  // so many of the next calls
   int fail_restores = 0;
   base::Duration restore_time = std::chrono::milliseconds(5);
+  base::Duration save_time = std::chrono::milliseconds(3);
   std::vector<std::string> inputs;  // of every restore
   int saves = 0;
 
@@ -49,6 +51,7 @@ class FakeIptables final : public IptablesTool {
 
   base::Loop& loop_;
   bool nft_;
+  base::TimerId running_{};
   std::map<std::string, Chains> tables_;
   std::uint32_t generation_ = 1;
 };

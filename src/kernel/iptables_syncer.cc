@@ -90,6 +90,7 @@ void IptablesSyncer::update(const PerTable<TableChanges>& changes) {
 void IptablesSyncer::apply(Done done) {
   started_ = true;
   waiting_.push_back(std::move(done));
+  give_way();
   loop_.post([this, alive = alive_] {
     if (*alive) pump();
   });
@@ -97,6 +98,7 @@ void IptablesSyncer::apply(Done done) {
 
 void IptablesSyncer::request_read_back() {
   read_needed_ = true;
+  looking_ = false;
   for (TableState& table : tables_) (void)table.planner.retry_refused();
   loop_.post([this, alive = alive_] {
     if (*alive) pump();
@@ -117,6 +119,16 @@ void IptablesSyncer::pump() {
 // --- Reading
 // -------------------------------------------------------------------------------------------------------------
 
+// A save of a big host takes half a second, which a change must not wait for. What we believe is no worse for not being
+// verified yet; but it must be verified at some time, however many changes come.
+void IptablesSyncer::give_way() {
+  if (!busy_ || !looking_ || !dirty()) return;
+  const base::Duration refresh = options_.refresh_interval;
+  if (refresh > base::Duration(0) && loop_.now() > last_read_ + 2 * refresh) return;
+  tool_.cancel();
+  busy_ = looking_ = read_needed_ = false;
+}
+
 void IptablesSyncer::start_read() {
   busy_ = true;
   ++counters_.saves;
@@ -128,7 +140,7 @@ void IptablesSyncer::start_read() {
 }
 
 void IptablesSyncer::finish_read(ToolResult result, std::optional<std::uint32_t> generation_before) {
-  busy_ = false;
+  busy_ = looking_ = false;
   slowest_save_ = std::max(slowest_save_, result.run_time);
   if (!result.ok) return read_failed(result.description);
   auto parsed = reconcile::parse_save(result.output);
@@ -183,7 +195,10 @@ IptablesSyncer::Writing IptablesSyncer::choose() {
     if (!table.alone || !table.planner.dirty() || loop_.now() < table.not_before) continue;
     TablePlan plan = table.planner.plan(held_back(table));
     // With everything held back there may be nothing to write, which cannot fail.
-    while (plan.empty() && continue_search(table, true)) plan = table.planner.plan(held_back(table));
+    while (plan.empty() && !table.suspects.empty()) {
+      (void)continue_search(table, true);
+      plan = table.planner.plan(held_back(table));
+    }
     if (plan.empty()) continue;
     writing.plans.emplace_back(&table, std::move(plan));
     return writing;
@@ -331,11 +346,13 @@ void IptablesSyncer::recovered(TableState& table) {
 
 // Nothing can be done now: everything is in order, or the rest waits for its retry time.
 void IptablesSyncer::settle() {
-  base::Instant retry = read_needed_ && read_failures_ > 0 ? read_not_before_ : base::Instant::max();
+  base::Instant retry =
+      read_needed_ && read_failures_ > 0 ? read_not_before_ : base::Instant::max();  // reading comes first
   for (TableState& table : tables_) {
     // Setting a chain aside may leave nothing to write.
     if (table.alone && !read_needed_ && !table.planner.dirty()) recovered(table);
-    if (table.alone && table.planner.dirty()) retry = std::min(retry, std::max(table.not_before, loop_.now()));
+    if (table.alone && !read_needed_ && table.planner.dirty())
+      retry = std::min(retry, std::max(table.not_before, loop_.now()));
   }
   if (retry != base::Instant::max()) arm_retry(retry);
   publish();
@@ -397,9 +414,9 @@ void IptablesSyncer::check_due() {
     last_read_ = loop_.now();  // as good as read
     return arm_check();
   }
+  if (!busy_) looking_ = !read_needed_ && !retry;
   read_needed_ = true;
-  if (!busy_) return pump();
-  arm_check();
+  pump();  // if a program is running, its end does it
 }
 
 void IptablesSyncer::publish() {

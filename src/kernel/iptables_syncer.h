@@ -15,6 +15,7 @@
 //  one, chains
 //    the kernel refuses are found (from the error's line, else by halving) and closed, and the rest is retried with
 //    back-off;
+//  * a read-back that only looks for drift gives way to a change, and is made up for later;
 //  * drift is repaired when seen. When it is looked for: kFirstCheck after the last write, then ever less often, and at
 //  least every
 //    refresh interval. With the nft flavour a look costs one netlink request, because the generation counter says
@@ -114,6 +115,7 @@ class IptablesSyncer {
   void start_read();
   void finish_read(ToolResult result, std::optional<std::uint32_t> generation_before);
   void read_failed(const std::string& why);
+  void give_way();
   bool start_write();
   Writing choose();
   std::set<std::string> held_back(const TableState& table) const;
@@ -141,6 +143,7 @@ class IptablesSyncer {
   bool started_ = false;  // apply() was called
   bool busy_ = false;
   bool read_needed_ = true;
+  bool looking_ = false;  // the read under way only looks for drift
   int read_failures_ = 0;
   base::Instant read_not_before_{};
   std::optional<base::Error> read_error_;

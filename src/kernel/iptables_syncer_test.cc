@@ -1,5 +1,7 @@
 #include "kernel/iptables_syncer.h"
 
+#include <random>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -248,6 +250,81 @@ TEST_F(SyncerTest, ChangesDuringARestoreAreMergedIntoTheNext) {
   loop.advance(milliseconds(200));
   EXPECT_EQ(kernel.inputs.size(), 3u);
   expect_desired(kernel, agent.renderer);
+}
+
+TEST_F(SyncerTest, ALookForDriftGivesWayToAChange) {
+  kernel.save_time = seconds(1);
+  Agent agent(loop, kernel);
+  (void)agent.apply(agent.renderer.apply(two_guests().snapshot()));
+  loop.advance(milliseconds(5500));
+  EXPECT_TRUE(agent.syncer.busy());
+  EXPECT_EQ(kernel.saves, 2);
+  kernel.edit("filter")["cali-INPUT"].clear();
+  World world;
+  world.policy(kWeb, allow_port(81));
+  const auto start = loop.now();
+  (void)agent.apply(agent.renderer.apply(world.delta()));
+  EXPECT_LT(loop.now() - start, milliseconds(20));
+  loop.advance(seconds(10));
+  EXPECT_EQ(kernel.saves, 3);
+  expect_desired(kernel, agent.renderer);
+}
+
+// Random changes, foreign edits and failures; after they end, everything must come right, and nobody else's rule be
+// lost.
+TEST_F(SyncerTest, ConvergesAfterAStorm) {
+  for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const auto pick = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+    FakeIptables storm(loop, seed % 2 == 0);
+    storm.refusal_names_line = seed % 3 != 0;
+    storm.edit("filter")["FORWARD"] = {"-i docker0 --jump ACCEPT", "-o docker0 --jump RETURN"};
+    Agent agent(loop, storm);
+    (void)agent.apply(agent.renderer.apply(two_guests().snapshot()), false);
+    for (int step = 0; step < 40; ++step) {
+      const auto key = World::policy_key("openstack", "p" + std::to_string(pick(5)));
+      const std::string tap = "tap-" + std::to_string(pick(6));
+      World world;
+      switch (pick(8)) {
+        case 0:
+        case 1: world.policy(key, allow_port(static_cast<std::uint16_t>(1 + pick(9)))); break;
+        case 2:
+          world.policy(key, allow_port(7));
+          world.add(World::workload(tap, {World::tier("default", {key}, {kWeb})}));
+          break;
+        case 3: world.changes.workloads_removed = {World::workload_key(tap)}; break;
+        case 4: storm.fail_restores = static_cast<int>(pick(3)); break;
+        case 5: storm.fail_saves = static_cast<int>(pick(3)); break;
+        case 6:
+          storm.refuses = [bad = "ports " + std::to_string(1 + pick(9)) + " "](std::string_view rule) {
+            return rule.find(bad) != rule.npos;
+          };
+          break;
+        default: {
+          auto& filter = storm.edit("filter");
+          if (pick(3) == 0) filter["FORWARD"].insert(filter["FORWARD"].begin() + pick(2), "-i evil --jump ACCEPT");
+          auto chain = filter.begin();
+          std::advance(chain, pick(static_cast<std::uint32_t>(filter.size())));
+          std::erase_if(chain->second, [](const std::string& rule) { return rule.find("docker0") == rule.npos; });
+          break;
+        }
+      }
+      (void)agent.apply(agent.renderer.apply(world.delta()), false);
+      if (pick(3) == 0) loop.advance(milliseconds(pick(20)));
+      if (pick(10) == 0) loop.advance(seconds(pick(20)));
+    }
+    storm.refuses = nullptr;
+    storm.fail_restores = storm.fail_saves = 0;
+    loop.advance(seconds(400));
+    EXPECT_FALSE(agent.syncer.dirty());
+    expect_desired(storm, agent.renderer);
+    const auto& forward = storm.table("filter").at("FORWARD");
+    EXPECT_THAT(forward.front(), HasSubstr("cali-FORWARD"));
+    EXPECT_THAT(forward, ::testing::Contains("-i docker0 --jump ACCEPT"));
+    EXPECT_THAT(forward, ::testing::Contains("-o docker0 --jump RETURN"));
+    if (HasFailure()) return;
+  }
 }
 
 TEST_F(SyncerTest, ATransientFailureIsRetriedAfterReadingBack) {

@@ -106,6 +106,8 @@ class ProcessIptables final : public IptablesTool {
     start({.arguments = std::move(arguments), .input = std::move(input)}, std::move(done));
   }
 
+  void cancel() override { process_.reset(); }
+
   std::optional<std::uint32_t> generation() override {
     if (options_.flavour != IptablesFlavour::kNft) return std::nullopt;
     return generation_.read();

@@ -36,6 +36,8 @@ class IptablesTool {
   // destruction.
   virtual void save(Done done) = 0;
   virtual void restore(std::string input, Done done) = 0;
+  // Ends the call under way; its `done` is never called. Only for save(): a restore may have done anything.
+  virtual void cancel() = 0;
 
   // A number that changes whenever anybody changes any rule, if this flavour has one (nf_tables' generation); what was
   // read between two equal answers is still true.

@@ -25,7 +25,8 @@ TEST(DetectFeatures, ByVersion) {
     EXPECT_EQ(features.restore_lock, c.lock) << c.iptables;
     EXPECT_EQ(features.nflog_size, c.nflog) << c.iptables;
   }
-  EXPECT_FALSE(detect_features(kCases[0].iptables, kCases[0].kernel, {{"MASQFullyRandom", false}}).masquerade_fully_random);
+  EXPECT_FALSE(
+      detect_features(kCases[0].iptables, kCases[0].kernel, {{"MASQFullyRandom", false}}).masquerade_fully_random);
 }
 
 // Programs as a map from command line to output; what is not there is not installed.
@@ -44,17 +45,23 @@ ProgramStarter starter(const std::map<std::string, std::string>& outputs) {
 }
 
 TEST(FindIptables, DetectsTheFlavourInUse) {
-  const std::map<std::string, std::string> base{
-      {"iptables-nft-save", ""},       {"iptables-nft-restore", ""},    {"ip6tables-nft-save", ""},
-      {"ip6tables-nft-restore", ""},   {"iptables-legacy-save", ""},    {"iptables-legacy-restore", ""},
-      {"ip6tables-legacy-save", ""},   {"ip6tables-legacy-restore", ""}, {"iptables-nft --version", "iptables v1.8.9 (nf_tables)"},
-      {"iptables-legacy --version", "iptables v1.8.9 (legacy)"}};
+  const std::map<std::string, std::string> base{{"iptables-nft-save", ""},
+                                                {"iptables-nft-restore", ""},
+                                                {"ip6tables-nft-save", ""},
+                                                {"ip6tables-nft-restore", ""},
+                                                {"iptables-legacy-save", ""},
+                                                {"iptables-legacy-restore", ""},
+                                                {"ip6tables-legacy-save", ""},
+                                                {"ip6tables-legacy-restore", ""},
+                                                {"iptables-nft --version", "iptables v1.8.9 (nf_tables)"},
+                                                {"iptables-legacy --version", "iptables v1.8.9 (legacy)"}};
   const auto with = [&](std::map<std::string, std::string> more) {
     more.insert(base.begin(), base.end());
     return starter(more);
   };
   EXPECT_EQ(find_iptables(FlavourSetting::kAuto, with({}))->flavour, IptablesFlavour::kLegacy);
-  EXPECT_EQ(find_iptables(FlavourSetting::kAuto, with({{"iptables-nft-save", "*filter\n-A INPUT -j DROP\nCOMMIT\n"}}))->flavour,
+  EXPECT_EQ(find_iptables(FlavourSetting::kAuto, with({{"iptables-nft-save", "*filter\n-A INPUT -j DROP\nCOMMIT\n"}}))
+                ->flavour,
             IptablesFlavour::kNft);
   EXPECT_EQ(find_iptables(FlavourSetting::kAuto, with({{"ip6tables-nft-save -t mangle", ":KUBE-IPTABLES-HINT - [0:0]"},
                                                        {"iptables-legacy-save", "-A INPUT -j DROP\n"}}))

@@ -1,13 +1,10 @@
 // Whole rulesets against files in tests/golden/iptables, one scenario each: what a change of the renderer does to them
 // is reviewed like code. UPDATE_GOLDEN=1 rewrites the files.
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 #include <gtest/gtest.h>
 
 #include "render/iptables/renderer.h"
 #include "render/iptables/test_support.h"
+#include "testing/golden.h"
 
 namespace render::iptables {
 namespace {
@@ -137,13 +134,7 @@ TEST(Golden, Rulesets) {
     SCOPED_TRACE(scenario.name);
     const std::string path = std::string("tests/golden/iptables/") + scenario.name + ".rules";
     const std::string actual = ruleset(scenario);
-    if (std::getenv("UPDATE_GOLDEN") != nullptr) {
-      std::ofstream(path) << actual;
-      continue;
-    }
-    std::stringstream expected;
-    expected << std::ifstream(path).rdbuf();
-    EXPECT_EQ(actual, expected.str());
+    EXPECT_EQ(actual, ::testing::golden(path, actual));
   }
 }
 

@@ -124,13 +124,13 @@ class Iptables : public NamespaceTest, public testing::WithParamInterface<Flavou
   void SetUp() override {
     NamespaceTest::SetUp();
     if (IsSkipped()) return;
-    ::setenv("XTABLES_LOCKFILE", ("/tmp/percale-iptables-test." + std::to_string(::getpid())).c_str(), 1);
+    ::setenv("XTABLES_LOCKFILE", lock_.c_str(), 1);
     auto found = kernel::find_iptables(GetParam(), kernel::system_programs());
     ASSERT_TRUE(found) << found.error().text();
     programs_ = *std::move(found);
   }
   void TearDown() override {
-    if (const char* lock = std::getenv("XTABLES_LOCKFILE")) ::unlink(lock);
+    ::unlink(lock_.c_str());
   }
 
   std::unique_ptr<kernel::IptablesTool> tool(base::Family family) {
@@ -157,6 +157,8 @@ class Iptables : public NamespaceTest, public testing::WithParamInterface<Flavou
 
   IptablesFlavour flavour() const { return programs_.flavour; }
 
+  // The common lock file would be shared with every namespace of the machine.
+  const std::string lock_ = "/tmp/percale-iptables-test." + std::to_string(::getpid());
   os::EventLoop loop_;
   kernel::IptablesPrograms programs_;
   base::NullLog log_;
