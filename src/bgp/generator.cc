@@ -1,9 +1,11 @@
-// The file in the order BIRD reads it: daemon, filters, kernel and device protocols, template, sessions. Each section is one
-// function below; what stands in a filter and why is in spec bgp §3.4 (order), §3.5 (priorities) and §3.8 (preferences).
+// The file in the order BIRD reads it: daemon, filters, kernel and device protocols, template, sessions. Each section
+// is one function below; what stands in a filter and why is in spec bgp §3.4 (order), §3.5 (priorities) and §3.8
+// (preferences).
 //
-// Preferences decide who wins when an address is known from two sides: a local guest's route (150, or 210 while it is a live
-// migration's target) beats the same address from BGP (100), which beats what else the kernel knows (10); an elevated BGP
-// route (200) lies between. The host's own default gets 110, or a default learned over BGP would make next hops unresolvable.
+// Preferences decide who wins when an address is known from two sides: a local guest's route (150, or 210 while it is a
+// live migration's target) beats the same address from BGP (100), which beats what else the kernel knows (10); an
+// elevated BGP route (200) lies between. The host's own default gets 110, or a default learned over BGP would make next
+// hops unresolvable.
 #include "bgp/generator.h"
 
 #include <algorithm>
@@ -69,7 +71,8 @@ class Generator {
     for (const std::string& prefix : inputs_.settings.workload_prefixes) {
       const std::string pattern = prefix + "*";
       if (!is_interface_pattern(pattern)) {
-        diagnostics_.push_back({"InterfacePrefix", "", "an interface prefix is not 1 to 14 of a-z A-Z 0-9 _ . - and is left out"});
+        diagnostics_.push_back(
+            {"InterfacePrefix", "", "an interface prefix is not 1 to 14 of a-z A-Z 0-9 _ . - and is left out"});
         continue;
       }
       workload_patterns_.push_back(pattern);
@@ -82,12 +85,16 @@ class Generator {
     return family == Family::kIpv4 ? global_.normal_priority_v4 : global_.normal_priority_v6;
   }
 
-  bool strict(Family family) const { return global_.bind_mode == BindMode::kNodeIp && self_.address(family).has_value(); }
+  bool strict(Family family) const {
+    return global_.bind_mode == BindMode::kNodeIp && self_.address(family).has_value();
+  }
 
   void daemon() {
     const std::string& log = inputs_.settings.log_file;
-    if (!log.empty() && is_usable_password(log)) line("log \"{}\" all;", log);  // the same quotes, the same rule
-    else line("log syslog all;");
+    if (!log.empty() && is_usable_password(log))
+      line("log \"{}\" all;", log);  // the same quotes, the same rule
+    else
+      line("log syslog all;");
     line("router id {};", base::to_string(router_id(inputs_, diagnostics_)));
     line("timeformat base iso long;");
     line("timeformat protocol iso short;");
@@ -178,8 +185,8 @@ class Generator {
     line("  accept;\n}}");
   }
 
-  // Which BGP routes inside a pool BIRD programs (spec §2.9, §3.6). Encapsulated routes will be written here (§3.7, way A);
-  // until then they are kept out of the kernel, so that nothing leaves unencapsulated.
+  // Which BGP routes inside a pool BIRD programs (spec §2.9, §3.6). Encapsulated routes will be written here (§3.7, way
+  // A); until then they are kept out of the kernel, so that nothing leaves unencapsulated.
   void kernel_pool(const std::string& name, const model::IpPool& pool) {
     const std::string cidr = base::to_string(pool.cidr.masked());
     const bool agents = pool.vxlan != model::EncapMode::kNever || !global_.program_cluster_routes;
@@ -194,8 +201,8 @@ class Generator {
     line("  if source = RTS_BGP && net ~ {} then reject;", cidr);
   }
 
-  // The direct protocol derives routes from addresses. It must not see guests' interfaces, nor the DHCP agent's ns-*, whose
-  // gateway address would resurrect the whole subnet as a route of this node (spec §3.2).
+  // The direct protocol derives routes from addresses. It must not see guests' interfaces, nor the DHCP agent's ns-*,
+  // whose gateway address would resurrect the whole subnet as a route of this node (spec §3.2).
   void local_protocols() {
     line("");
     line("protocol device {{ scan time 2;{} }}", debug_);
@@ -217,7 +224,8 @@ class Generator {
     line("protocol static calico_static{} {{\n  ipv{};", digit(family), digit(family));
     for (const Peering& peering : peerings_) {
       if (peering.reachable_by && peering.address.family() == family && *peering.reachable_by != peering.address) {
-        line("  route {} via {};", base::to_string(base::Prefix::host(peering.address)), base::to_string(*peering.reachable_by));
+        line("  route {} via {};", base::to_string(base::Prefix::host(peering.address)),
+             base::to_string(*peering.reachable_by));
       }
     }
     line("}}");
@@ -235,8 +243,10 @@ class Generator {
 
   void session(const Peering& peering) {
     line("protocol bgp {} from calico_peer {{", peering.protocol);
-    if (peering.ttl_security > 0) line("  ttl security on;\n  multihop {};", peering.ttl_security);
-    else if (peering.kind != PeeringKind::kMesh) line("  ttl security off;\n  multihop;");
+    if (peering.ttl_security > 0)
+      line("  ttl security on;\n  multihop {};", peering.ttl_security);
+    else if (peering.kind != PeeringKind::kMesh)
+      line("  ttl security off;\n  multihop;");
     local_end(peering);
     line("  neighbor {}{} as {};", base::to_string(peering.address),
          peering.port ? fmt::format(" port {}", *peering.port) : "", peering.as_number);
@@ -250,13 +260,15 @@ class Generator {
     line("}}");
   }
 
-  // A strict and a wildcard socket on one port exclude each other, so NodeIP binds every session of the family and needs the
-  // node's address even where the resource asked for none (spec §3.9).
+  // A strict and a wildcard socket on one port exclude each other, so NodeIP binds every session of the family and
+  // needs the node's address even where the resource asked for none (spec §3.9).
   void local_end(const Peering& peering) {
     const Family family = peering.address.family();
     std::string local;
-    if (peering.source) local += " " + base::to_string(*peering.source);
-    else if (strict(family)) local += " " + base::to_string(self_.address(family)->address);
+    if (peering.source)
+      local += " " + base::to_string(*peering.source);
+    else if (strict(family))
+      local += " " + base::to_string(self_.address(family)->address);
     if (self_.listen_port) local += fmt::format(" port {}", *self_.listen_port);
     if (peering.local_as) local += fmt::format(" as {}", *peering.local_as);
     if (!local.empty()) line("  local{};", local);
@@ -283,8 +295,8 @@ class Generator {
     const char f = digit(peering.address.family());
     line("  ipv{} {{", f);
     line("    gateway recursive; add paths on;{}", peering.next_hop == NextHopMode::kSelf   ? " next hop self;"
-                                                  : peering.next_hop == NextHopMode::kKeep ? " next hop keep;"
-                                                                                           : "");
+                                                   : peering.next_hop == NextHopMode::kKeep ? " next hop keep;"
+                                                                                            : "");
     line("    import filter {{ prio_in{}(); accept; }};", f);
     line("    export filter {{ prio_out{}(); export_common{}({}); reject; }};", f, f, peering.internal);
     line("  }};");
@@ -316,7 +328,8 @@ base::IpAddress router_id(const Inputs& inputs, Diagnostics& out) {
   if (!wanted.empty() && wanted != "hash") {
     auto literal = base::parse_address(wanted);
     if (literal && literal->is_v4() && literal->v4_host_order() != 0) return *literal;
-    out.push_back({"CALICO_ROUTER_ID", "", "is neither \"hash\" nor an IPv4 address; the node's name is hashed instead"});
+    out.push_back(
+        {"CALICO_ROUTER_ID", "", "is neither \"hash\" nor an IPv4 address; the node's name is hashed instead"});
     return hashed_router_id(inputs.settings.node_name);
   }
   const Identity self = identity(inputs);

@@ -1,11 +1,12 @@
 // generator.h: a node's complete BIRD 2 configuration (spec bgp §3). Pure: equal inputs give byte-identical text.
 //
 // One file for one daemon and both address families, for clouds with and without IP pools (spec §3.12).
-// Nothing from a resource reaches the file as text, except passwords and interface patterns, which are checked; addresses,
-// prefixes and numbers are printed from their binary form. So no resource can add a statement or spoil the whole file.
+// Nothing from a resource reaches the file as text, except passwords and interface patterns, which are checked;
+// addresses, prefixes and numbers are printed from their binary form. So no resource can add a statement or spoil the
+// whole file.
 //
-// Not rendered yet, each refused or reported rather than ignored: BGPFilter, communities, sessions with local workloads,
-// IP-in-IP routes (they are kept out of the kernel), aggregation of IPAM blocks.
+// Not rendered yet, each refused or reported rather than ignored: BGPFilter, communities, sessions with local
+// workloads, IP-in-IP routes (they are kept out of the kernel), aggregation of IPAM blocks.
 //
 // The text contains passwords: write it with mode 0640 and never log it.
 #pragma once
@@ -23,8 +24,8 @@ struct Generated {
 
 Generated generate(const Inputs& inputs);
 
-// A configuration without any session, for a first start when the real one is refused: the daemon and its control socket
-// must exist for anybody to see why (spec §4.2 step 8).
+// A configuration without any session, for a first start when the real one is refused: the daemon and its control
+// socket must exist for anybody to see why (spec §4.2 step 8).
 std::string minimal_configuration(const Settings& settings);
 
 // Spec §2.12: unset: the node's IPv4 address; "hash" or no IPv4 address: from the node's name; else the value itself.

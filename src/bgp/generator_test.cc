@@ -1,6 +1,6 @@
-// One scenario per file pair in tests/golden/bgp: NAME.json lists resources and settings, NAME.conf is what must come out.
-// UPDATE_GOLDEN=1 rewrites the .conf files; review the difference like code. That BIRD accepts every one of them is checked by
-// tests/integration/bgp.
+// One scenario per file pair in tests/golden/bgp: NAME.json lists resources and settings, NAME.conf is what must come
+// out. UPDATE_GOLDEN=1 rewrites the .conf files; review the difference like code. That BIRD accepts every one of them
+// is checked by tests/integration/bgp.
 #include "bgp/generator.h"
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 #include <fstream>
 #include <sstream>
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "bgp/state.h"
 #include "testing/golden.h"
@@ -53,7 +53,7 @@ model::Node make_node(const json::object& resource) {
 model::IpPool make_pool(const json::object& spec) {
   const auto mode = [&](std::string_view field) {
     const std::string text = text_of(spec, field);
-    return text == "Always" ? model::EncapMode::kAlways
+    return text == "Always"        ? model::EncapMode::kAlways
            : text == "CrossSubnet" ? model::EncapMode::kCrossSubnet
                                    : model::EncapMode::kNever;
   };
@@ -154,10 +154,14 @@ TEST(Generator, ResourcesCannotAddStatements) {
   const std::string evil = "x\"; protocol static evil { ipv4; route 0.0.0.0/0 blackhole; } #";
   const auto put = [&](model::DocumentKind kind, std::string name, boost::json::object spec) {
     state.apply(model::DocumentChange{
-        {kind, std::move(name)}, std::make_shared<const boost::json::object>(boost::json::object{{"spec", std::move(spec)}})});
+        {kind, std::move(name)},
+        std::make_shared<const boost::json::object>(boost::json::object{{"spec", std::move(spec)}})});
   };
   put(model::DocumentKind::kBgpConfiguration, "default",
-      {{"ignoredInterfaces", boost::json::array{evil}}, {"logSeverityScreen", evil}, {"bindMode", evil}, {"asNumber", evil},
+      {{"ignoredInterfaces", boost::json::array{evil}},
+       {"logSeverityScreen", evil},
+       {"bindMode", evil},
+       {"asNumber", evil},
        {"nodeMeshPassword", {{"secretKeyRef", {{"name", "s"}, {"key", "k"}}}}}});
   put(model::DocumentKind::kBgpPeer, evil, {{"peerIP", "192.0.2.1"}, {"asNumber", 1}});
   put(model::DocumentKind::kBgpPeer, "p", {{"peerIP", "192.0.2.1 " + evil}, {"asNumber", 1}});
@@ -174,7 +178,8 @@ TEST(Generator, ResourcesCannotAddStatements) {
   inputs.settings.router_id = evil;
   inputs.settings.log_file = evil;
   inputs.settings.workload_prefixes = {"tap", evil};
-  inputs.settings.peers.push_back({.address = base::IpAddress::v4(0xC0000204), .as_number = 5, .port = {}, .password = evil});
+  inputs.settings.peers.push_back(
+      {.address = base::IpAddress::v4(0xC0000204), .as_number = 5, .port = {}, .password = evil});
   const Generated generated = generate(inputs);
   EXPECT_THAT(generated.text, testing::Not(testing::HasSubstr("evil")));
   EXPECT_THAT(generated.text, testing::HasSubstr("protocol bgp Global_192_0_2_1 from"));

@@ -1,4 +1,5 @@
-// inputs.h: everything that decides what stands in a node's BIRD configuration. Values only; equal inputs give equal text.
+// inputs.h: everything that decides what stands in a node's BIRD configuration. Values only; equal inputs give equal
+// text.
 #pragma once
 
 #include <chrono>
@@ -14,8 +15,8 @@
 namespace bgp {
 
 constexpr AsNumber kDefaultAs = 64512;
-// Long enough for every healthy peer's end-of-RIB; BIRD's own default of 240 s would hold back new guests for as long as one
-// dead peer is configured (spec bgp §4.5).
+// Long enough for every healthy peer's end-of-RIB; BIRD's own default of 240 s would hold back new guests for as long
+// as one dead peer is configured (spec bgp §4.5).
 constexpr std::chrono::seconds kDefaultRecoveryWait{60};
 
 // Whether host routes of workload interfaces are announced although no IP pool covers them (spec §3.12).

@@ -1,13 +1,14 @@
 // How one BGPPeer becomes sessions.
 //
-// Each resource describes an edge set between "local" nodes (node, nodeSelector, or all) and "remote" ends (an address, or
-// the nodes a peerSelector matches). Three passes over all resources, by name, collect the edges that touch this node:
+// Each resource describes an edge set between "local" nodes (node, nodeSelector, or all) and "remote" ends (an address,
+// or the nodes a peerSelector matches). Three passes over all resources, by name, collect the edges that touch this
+// node:
 //   1. resources for every node,
 //   2. resources for this node in particular,
 //   3. the mirror of either, when this node is a remote end: both ends need the session in their configuration.
 // The first edge to an address and port wins, so an explicit peering is never replaced by an implied mirror.
-// The mesh comes last and gives way to any explicit session with the same address and port: BIRD would run only one of the
-// two, and the other would hold back a graceful-restart recovery for its whole wait.
+// The mesh comes last and gives way to any explicit session with the same address and port: BIRD would run only one of
+// the two, and the other would hold back a graceful-restart recovery for its whole wait.
 #include "bgp/peering.h"
 
 #include <algorithm>
@@ -80,7 +81,8 @@ class NodeSelection {
   explicit NodeSelection(const Inputs& inputs) : inputs_(inputs) {
     for (const auto& [name, node] : inputs.nodes) {
       model::Labels labels;
-      for (const auto& [label, value] : node.label_texts) labels.push_back({interner_.intern(label), interner_.intern(value)});
+      for (const auto& [label, value] : node.label_texts)
+        labels.push_back({interner_.intern(label), interner_.intern(value)});
       model::normalise(labels);
       labels_[name] = std::move(labels);
     }
@@ -147,7 +149,8 @@ class Computation {
     }
   }
 
-  bool select(const std::string& name, std::string_view field, const std::string& selector, std::set<std::string>& into) {
+  bool select(const std::string& name, std::string_view field, const std::string& selector,
+              std::set<std::string>& into) {
     if (selector.empty()) return true;
     auto matching = nodes_.matching(selector);
     if (!matching) {
@@ -239,11 +242,13 @@ class Computation {
     session.port = peer.port;
     session.as_number = peer.as_number;
     if (!peer.password.empty() && !is_usable_password(peer.password)) {
-      return report("local peer", "", fmt::format("the password for {} {}", base::to_string(peer.address), kBadPassword));
+      return report("local peer", "",
+                    fmt::format("the password for {} {}", base::to_string(peer.address), kBadPassword));
     }
     session.password = peer.password;
     if (peer.as_number == 0) {
-      return report("local peer", "", fmt::format("{} has no AS number and is left out", base::to_string(peer.address)));
+      return report("local peer", "",
+                    fmt::format("{} has no AS number and is left out", base::to_string(peer.address)));
     }
     add(std::move(session), Peer{}, "", "local peer");
   }
@@ -263,7 +268,8 @@ class Computation {
   std::string secret(const std::string& object, const SecretRef& ref) {
     const auto found = inputs_.secrets.find(ref);
     if (found == inputs_.secrets.end()) {
-      report(object, "", fmt::format("secret {}/{} is missing; the session is set up without a password", ref.name, ref.key));
+      report(object, "",
+             fmt::format("secret {}/{} is missing; the session is set up without a password", ref.name, ref.key));
       return "";
     }
     return found->second;
@@ -274,8 +280,9 @@ class Computation {
     const auto& own = self_.address(family);
     if (!own || own->address == session.address) return;
     if (!is_usable_address(session.address)) {
-      return report(origin, "spec.peerIP", fmt::format("{} cannot be a BGP neighbour; the peering is left out",
-                                                        base::to_string(session.address)));
+      return report(
+          origin, "spec.peerIP",
+          fmt::format("{} cannot be a BGP neighbour; the peering is left out", base::to_string(session.address)));
     }
     if (!session.password.empty() && !is_usable_password(session.password)) {
       return report(origin, "spec.password", fmt::format("the secret {}", kBadPassword));

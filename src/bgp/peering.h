@@ -40,8 +40,8 @@ struct Identity {
   std::optional<base::Prefix> v4;
   std::optional<base::Prefix> v6;
   AsNumber as_number = kDefaultAs;
-  std::string cluster_id;                     // as written; non-empty takes the node out of the mesh
-  std::optional<std::uint16_t> listen_port;   // own value, else the global one
+  std::string cluster_id;                    // as written; non-empty takes the node out of the mesh
+  std::optional<std::uint16_t> listen_port;  // own value, else the global one
   const std::optional<base::Prefix>& address(base::Family family) const {
     return family == base::Family::kIpv4 ? v4 : v6;
   }

@@ -26,8 +26,8 @@ std::vector<std::string_view> words(std::string_view text, std::size_t limit) {
   return result;
 }
 
-constexpr std::array kSessionStates = {"Idle",        "Connect",     "Active", "OpenSent", "OpenConfirm",
-                                       "Established", "Close",       "Passive", "Down"};
+constexpr std::array kSessionStates = {"Idle",        "Connect", "Active",  "OpenSent", "OpenConfirm",
+                                       "Established", "Close",   "Passive", "Down"};
 
 }  // namespace
 
@@ -73,8 +73,12 @@ std::vector<ProtocolRow> parse_protocols(const Reply& reply) {
     if (line.code != reply_code::kProtocolRow || base::trim(line.text).empty()) continue;
     const auto columns = words(line.text, 5);  // name, type, table, state, since, rest
     if (columns.size() < 6) continue;
-    ProtocolRow row{.name = std::string(columns[0]), .type = std::string(columns[1]), .state = std::string(columns[3]),
-                    .since = std::string(columns[4]), .session = "", .detail = std::string(columns[5])};
+    ProtocolRow row{.name = std::string(columns[0]),
+                    .type = std::string(columns[1]),
+                    .state = std::string(columns[3]),
+                    .since = std::string(columns[4]),
+                    .session = "",
+                    .detail = std::string(columns[5])};
     const auto info = words(columns[5], 1);
     if (row.type == "BGP" && info.size() == 2 && std::ranges::find(kSessionStates, info[0]) != kSessionStates.end()) {
       row.session = info[0];

@@ -54,18 +54,18 @@ class ReplyReader {
 
 struct ProtocolRow {
   std::string name;
-  std::string type = {};     // "BGP", "Kernel", …
-  std::string state = {};    // "up", "start", "down", "stop", "flush"
+  std::string type = {};   // "BGP", "Kernel", …
+  std::string state = {};  // "up", "start", "down", "stop", "flush"
   std::string since = {};
-  std::string session = {};  // BGP: "Established", "Active", …; empty when the row is down
-  std::string detail = {};   // what BIRD adds, e.g. "Socket: Connection refused"
+  std::string session = {};        // BGP: "Established", "Active", …; empty when the row is down
+  std::string detail = {};         // what BIRD adds, e.g. "Socket: Connection refused"
   bool is_calico_session() const;  // Mesh_, Global_, Node_ or Local_Workload_
   bool established() const { return session == "Established"; }
   friend bool operator==(const ProtocolRow&, const ProtocolRow&) = default;
 };
 
 struct DaemonStatus {
-  std::string version;    // "2.0.12"
+  std::string version;  // "2.0.12"
   std::string router_id;
   std::string last_reboot;
   bool recovering = false;  // graceful-restart recovery in progress
@@ -83,8 +83,8 @@ struct BgpStatus {
   std::string configuration_error;    // why the newest configuration is not in force; empty when it is
 };
 
-// Spec §5.1. While the node starts up every session must be established and recovery finished; afterwards one is enough,
-// because one dead external peer must not take a working node out of service.
+// Spec §5.1. While the node starts up every session must be established and recovery finished; afterwards one is
+// enough, because one dead external peer must not take a working node out of service.
 bool is_ready(const BgpStatus& status, bool starting_up);
 
 }  // namespace bgp

@@ -39,10 +39,10 @@ TEST(Replies, ProtocolTable) {
 }
 
 TEST(Replies, StatusWithRecovery) {
-  const DaemonStatus status = parse_status(
-      whole("1000-BIRD 2.0.12\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n Last reboot on 2026-02-01 08:00:00\n"
-            "0024-Graceful restart recovery in progress\n   Waiting for 2 channels to recover\n   Wait timer is 36.670/60\n"
-            "0013 Daemon is up and running\n"));
+  const DaemonStatus status = parse_status(whole(
+      "1000-BIRD 2.0.12\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n Last reboot on 2026-02-01 08:00:00\n"
+      "0024-Graceful restart recovery in progress\n   Waiting for 2 channels to recover\n   Wait timer is 36.670/60\n"
+      "0013 Daemon is up and running\n"));
   EXPECT_EQ(status.version, "2.0.12");
   EXPECT_EQ(status.router_id, "192.0.2.11");
   EXPECT_EQ(status.last_reboot, "2026-02-01 08:00:00");

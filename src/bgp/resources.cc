@@ -5,8 +5,8 @@
 #include <cmath>
 #include <functional>
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/strings.h"
 
@@ -104,7 +104,8 @@ Result<SecretRef> as_secret(const json::value& value) {
   const json::object* ref = inner != nullptr ? inner->if_object() : nullptr;
   SecretRef secret;
   if (ref != nullptr) {
-    if (const auto* name = ref->if_contains("name"); name != nullptr && name->is_string()) secret.name = name->get_string();
+    if (const auto* name = ref->if_contains("name"); name != nullptr && name->is_string())
+      secret.name = name->get_string();
     if (const auto* key = ref->if_contains("key"); key != nullptr && key->is_string()) secret.key = key->get_string();
   }
   // Both become parts of a file name.
@@ -177,7 +178,8 @@ void read_interfaces(Reader& reader, Configuration& out) {
     if (entry.is_string() && is_interface_pattern(entry.get_string())) {
       out.ignored_interfaces.emplace_back(entry.get_string());
     } else {
-      reader.report("spec.ignoredInterfaces", "has an entry that is not 1 to 15 of a-z A-Z 0-9 _ . * - (and not just *)");
+      reader.report("spec.ignoredInterfaces",
+                    "has an entry that is not 1 to 15 of a-z A-Z 0-9 _ . * - (and not just *)");
     }
   }
 }
@@ -186,8 +188,10 @@ void read_global(Reader& reader, Configuration& out) {
   out.mesh_enabled = reader.read("nodeToNodeMeshEnabled", as_bool);
   out.as_number = nonzero(reader.read("asNumber", parse_as_number));
   if (auto mode = reader.read("bindMode", as_string)) {
-    if (*mode == "NodeIP") out.bind_mode = BindMode::kNodeIp;
-    else if (*mode != "None") reader.report("spec.bindMode", "is neither None nor NodeIP");
+    if (*mode == "NodeIP")
+      out.bind_mode = BindMode::kNodeIp;
+    else if (*mode != "None")
+      reader.report("spec.bindMode", "is neither None nor NodeIP");
   }
   read_interfaces(reader, out);
   out.mesh_password = reader.read("nodeMeshPassword", as_secret);
@@ -228,8 +232,8 @@ void check_filters(Reader& reader) {
 bool is_interface_pattern(std::string_view text) {
   if (text.empty() || text.size() > 15 || text == "*") return false;
   return std::ranges::all_of(text, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '*' ||
-           c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
+           c == '*' || c == '-';
   });
 }
 
@@ -319,13 +323,17 @@ std::optional<Peer> parse_peer(std::string_view name, const json::object& resour
   peer.local_as = nonzero(reader.read("localASNumber", parse_as_number));
   peer.keep_original_next_hop = reader.read("keepOriginalNextHop", as_bool).value_or(false);
   if (auto mode = reader.read("nextHopMode", as_string); mode && !mode->empty()) {
-    if (*mode == "Self") peer.next_hop = NextHopMode::kSelf;
-    else if (*mode == "Keep") peer.next_hop = NextHopMode::kKeep;
-    else if (*mode != "Auto") reader.report("spec.nextHopMode", "is none of Auto, Self, Keep");
+    if (*mode == "Self")
+      peer.next_hop = NextHopMode::kSelf;
+    else if (*mode == "Keep")
+      peer.next_hop = NextHopMode::kKeep;
+    else if (*mode != "Auto")
+      reader.report("spec.nextHopMode", "is none of Auto, Self, Keep");
   }
   if (auto source = reader.read("sourceAddress", as_string); source && !source->empty()) {
     peer.source_is_node_address = *source == "UseNodeIP";
-    if (*source != "UseNodeIP" && *source != "None") reader.report("spec.sourceAddress", "is neither UseNodeIP nor None");
+    if (*source != "UseNodeIP" && *source != "None")
+      reader.report("spec.sourceAddress", "is neither UseNodeIP nor None");
   }
   peer.password = reader.read("password", as_secret);
   peer.restart_time = nonzero(reader.read("maxRestartTime", as_duration));

@@ -62,8 +62,10 @@ bool State::absorb(const model::DocumentChange& change) {
     if (present) value = parse_peer(change.key.name, **change.value, found);
     changed = assign(inputs_.peers, change.key.name, std::move(value));
   }
-  if (found.empty()) diagnostics_.erase(change.key);
-  else diagnostics_[change.key] = std::move(found);
+  if (found.empty())
+    diagnostics_.erase(change.key);
+  else
+    diagnostics_[change.key] = std::move(found);
   return changed;
 }
 

@@ -13,7 +13,8 @@ class State {
  public:
   explicit State(Settings settings);
 
-  // True if the update can change the configuration; most updates (endpoints, policies) concern others and cost nothing.
+  // True if the update can change the configuration; most updates (endpoints, policies) concern others and cost
+  // nothing.
   bool apply(const model::Update& update);
   // Everything known is forgotten before a new snapshot. The last file stays in force meanwhile.
   void clear();

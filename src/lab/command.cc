@@ -24,10 +24,12 @@ constexpr std::string_view kUsage =
     "  up [NAME] [--agent PATH|none] [--backend nft|legacy] [--env NAME=VALUE]\n"
     "                     three hosts, a router, etcd and six guests; --agent runs another Calico-compatible agent\n"
     "  status [NAME]      hosts, agents, BGP sessions, guests\n"
-    "  matrix [NAME]      real packets between all guests, compared with the policies; exit status 1 on any difference\n"
+    "  matrix [NAME]      real packets between all guests, compared with the policies; exit status 1 on any "
+    "difference\n"
     "  exec NAME NODE -- COMMAND...   run a program in a host or guest, or in \"router\" or \"etcd\"\n"
     "  down [NAME|--all]  take it away, also what a crash left\n"
-    "  demo [NAME] [--keep] [--cut SECONDS]   the narrated run: nine steps, each checked, about a minute; takes up's options too\n"
+    "  demo [NAME] [--keep] [--cut SECONDS]   the narrated run: nine steps, each checked, about a minute; takes up's "
+    "options too\n"
     "NAME is \"lab\" unless given. All commands need root.\n";
 
 constexpr auto kReadyLimit = 40s;
@@ -84,8 +86,8 @@ int up(const Options& options) {
     fmt::print(stderr, "percalectl lab: up, but not ready: {}\n", problem);
     return 1;
   }
-  fmt::print("lab {} is up: {} hosts, {} guests. Try: percalectl lab matrix {}\n", options.name, (*lab)->plan().hosts.size(),
-             (*lab)->plan().guests.size(), options.name);
+  fmt::print("lab {} is up: {} hosts, {} guests. Try: percalectl lab matrix {}\n", options.name,
+             (*lab)->plan().hosts.size(), (*lab)->plan().guests.size(), options.name);
   return 0;
 }
 
@@ -96,16 +98,18 @@ int status(const Options& options) {
     const auto pid = (*lab)->agent_pid(host);
     fmt::print("{:<8} {:<18} agent {:<18} etcd {}\n", host.name, base::to_string(host.v4),
                (*lab)->agent_options().is_none() ? "none"
-               : pid                             ? fmt::format("{} ({})", (*lab)->agent_ready(host) ? "ready" : "not ready", *pid)
-                                                 : "not running",
+               : pid ? fmt::format("{} ({})", (*lab)->agent_ready(host) ? "ready" : "not ready", *pid)
+                     : "not running",
                (*lab)->etcd_url());
     auto bird = (*lab)->bird_status(host.name);
-    if (!bird) fmt::print("         BIRD: {}\n", bird.error().text());
-    else for (const auto& row : bird->sessions) fmt::print("         {:<28} {} {}\n", row.name, row.session, row.detail);
+    if (!bird)
+      fmt::print("         BIRD: {}\n", bird.error().text());
+    else
+      for (const auto& row : bird->sessions) fmt::print("         {:<28} {} {}\n", row.name, row.session, row.detail);
   }
   for (const Guest& guest : (*lab)->plan().guests) {
-    fmt::print("{:<8} {:<18} {:<14} on {} at {}, role {}\n", guest.name, base::to_string(guest.v4), base::to_string(guest.v6),
-               guest.host, guest.tap, guest.role);
+    fmt::print("{:<8} {:<18} {:<14} on {} at {}, role {}\n", guest.name, base::to_string(guest.v4),
+               base::to_string(guest.v6), guest.host, guest.tap, guest.role);
   }
   const std::string problem = not_ready(**lab);
   fmt::print("{}\n", problem.empty() ? "ready" : problem);
@@ -132,7 +136,8 @@ int exec(std::span<const std::string> arguments) {
   if (!lab) return complain(lab.error());
   const Host* host = (*lab)->plan().host(arguments[1]);
   const Node* node = (*lab)->find_node(host != nullptr ? host->name : arguments[1]);
-  if (node == nullptr) return complain(base::Error::not_found(fmt::format("lab {} has no {}", arguments[0], arguments[1])));
+  if (node == nullptr)
+    return complain(base::Error::not_found(fmt::format("lab {} has no {}", arguments[0], arguments[1])));
   auto result = run_interactive_in(
       *node, {.arguments = {arguments.begin() + 3, arguments.end()}, .environment = (*lab)->environment()});
   if (!result) return complain(result.error());
@@ -165,7 +170,8 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "__holder") run_holder(rest);
   if (command == "exec") return exec(rest);
   using Action = int (*)(const Options&);
-  static const std::map<std::string, Action> kActions = {{"up", up}, {"status", status}, {"matrix", matrix}, {"down", down}, {"demo", demo}};
+  static const std::map<std::string, Action> kActions = {
+      {"up", up}, {"status", status}, {"matrix", matrix}, {"down", down}, {"demo", demo}};
   const auto action = kActions.find(command);
   if (action == kActions.end()) {
     fmt::print(stderr, "{}", kUsage);

@@ -1,10 +1,5 @@
 #include "lab/holder.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -13,6 +8,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include <fmt/core.h>
 
@@ -92,7 +92,8 @@ void run_holder(std::span<const std::string> arguments) noexcept {
     (void)os::write_in_place(fmt::format("/proc/sys/net/ipv6/conf/{}/accept_dad", which), "0");
     (void)os::write_in_place(fmt::format("/proc/sys/net/ipv6/conf/{}/accept_ra", which), "0");
   }
-  // A tail loss probe repeats a segment that was not lost when this machine is busy; real losses still count as retransmissions.
+  // A tail loss probe repeats a segment that was not lost when this machine is busy; real losses still count as
+  // retransmissions.
   if (kind == "guest") (void)os::write_in_place("/proc/sys/net/ipv4/tcp_early_retrans", "0");
   must(::write(ready, "+", 1) == 1, "report");
   ::close(ready);

@@ -1,5 +1,5 @@
-// holder.h: what a node's process 1 does: mounts what its kind needs, brings loopback up, and then answers probes (guests) or
-// just reaps (hosts, router, etcd).
+// holder.h: what a node's process 1 does: mounts what its kind needs, brings loopback up, and then answers probes
+// (guests) or just reaps (hosts, router, etcd).
 #pragma once
 
 #include <span>

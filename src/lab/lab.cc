@@ -1,21 +1,21 @@
-// What `up` does, in order: nodes (processes with namespaces), etcd and its network, the underlay and the router, resources,
-// BIRD and an agent on every host, guests. Every interface is made inside a namespace, both ends at once, so nothing of a lab
-// is ever visible outside and nothing has to be removed when its processes are gone.
+// What `up` does, in order: nodes (processes with namespaces), etcd and its network, the underlay and the router,
+// resources, BIRD and an agent on every host, guests. Every interface is made inside a namespace, both ends at once, so
+// nothing of a lab is ever visible outside and nothing has to be removed when its processes are gone.
 #include "lab/lab.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <thread>
-#include <unistd.h>
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -52,7 +52,8 @@ Result<> make_mount_points(const Paths& paths) {
   return {};
 }
 
-// Removing a directory that is a mount point in another namespace would take the mount away there: only after the last lab.
+// Removing a directory that is a mount point in another namespace would take the mount away there: only after the last
+// lab.
 void remove_mount_points(const Paths& paths) {
   if (!Lab::all(paths.root).empty()) return;
   for (const char* point : kMountPoints) {
@@ -108,7 +109,8 @@ int ask_readiness() {
 
 std::string management_port(const Host& host) { return "m-" + host.name; }
 
-Lab::Lab(Paths paths, AgentOptions agent) : paths_(std::move(paths)), agent_(std::move(agent)), plan_(standard_plan()) {}
+Lab::Lab(Paths paths, AgentOptions agent)
+    : paths_(std::move(paths)), agent_(std::move(agent)), plan_(standard_plan()) {}
 
 std::vector<std::string> Lab::all(const std::string& root) {
   std::vector<std::string> names;
@@ -159,7 +161,8 @@ Result<> Lab::build() {
   if (auto made = os::make_directories(paths_.directory(), 0755); !made) return made;
   if (auto made = make_mount_points(paths_); !made) return made;
   using Step = Result<> (Lab::*)();
-  for (Step step : {&Lab::start_nodes, &Lab::wire_management, &Lab::start_etcd, &Lab::wire_underlay, &Lab::start_router}) {
+  for (Step step :
+       {&Lab::start_nodes, &Lab::wire_management, &Lab::start_etcd, &Lab::wire_underlay, &Lab::start_router}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   if (auto saved = save(); !saved) return saved;
@@ -195,8 +198,8 @@ Result<> Lab::start_nodes() {
 }
 
 Result<> Lab::wire_management() {
-  std::string lines = fmt::format(
-      "link add mgmt type bridge\nlink set mgmt up\naddr add {}/24 dev mgmt\n", base::to_string(plan_.etcd));
+  std::string lines = fmt::format("link add mgmt type bridge\nlink set mgmt up\naddr add {}/24 dev mgmt\n",
+                                  base::to_string(plan_.etcd));
   for (const Host& host : plan_.hosts) {
     lines += fmt::format("link add {0} type veth peer name mgmt0 netns {1}\nlink set {0} master mgmt up\n",
                          management_port(host), node(host.name).holder);
@@ -216,20 +219,24 @@ Result<> Lab::wire_underlay() {
   for (const Host& host : plan_.hosts) {
     const std::string port = "p-" + host.name;
     lines += fmt::format("link add {} type veth peer name eth0 netns {}\n", port, node(host.name).holder);
-    if (host.segment == "ab") lines += fmt::format("link set {} master ab up\n", port);
-    else lines += fmt::format("addr add {}/24 dev {}\naddr add {}/64 dev {} nodad\nlink set {} up\n",
-                              base::to_string(host.router_v4), port, base::to_string(host.router_v6), port, port);
+    if (host.segment == "ab")
+      lines += fmt::format("link set {} master ab up\n", port);
+    else
+      lines += fmt::format("addr add {}/24 dev {}\naddr add {}/64 dev {} nodad\nlink set {} up\n",
+                           base::to_string(host.router_v4), port, base::to_string(host.router_v6), port, port);
   }
   if (auto done = ip_batch(node(kRouterNode), lines); !done) return done;
-  if (auto done = write_sysctls(node(kRouterNode), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}}); !done) {
+  if (auto done =
+          write_sysctls(node(kRouterNode), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}});
+      !done) {
     return done;
   }
   for (const Host& host : plan_.hosts) {
-    auto done = ip_batch(node(host.name),
-                         fmt::format("addr add {} dev eth0\naddr add {} dev eth0 nodad\nlink set eth0 up\n"
-                                     "route add default via {}\nroute add ::/0 via {}\n",
-                                     base::to_string(host.v4), base::to_string(host.v6), base::to_string(host.router_v4),
-                                     base::to_string(host.router_v6)));
+    auto done =
+        ip_batch(node(host.name), fmt::format("addr add {} dev eth0\naddr add {} dev eth0 nodad\nlink set eth0 up\n"
+                                              "route add default via {}\nroute add ::/0 via {}\n",
+                                              base::to_string(host.v4), base::to_string(host.v6),
+                                              base::to_string(host.router_v4), base::to_string(host.router_v6)));
     if (!done) return done;
     // As on a compute node of a cloud; an agent finds them set or sets them.
     done = write_sysctls(node(host.name), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}});
@@ -242,10 +249,23 @@ std::string Lab::etcd_url() const { return fmt::format("http://{}:{}", base::to_
 
 Result<> Lab::start_etcd() {
   Program etcd;
-  etcd.arguments = {"etcd", "--name", "lab", "--data-dir", paths_.directory() + "/etcd",
-                    "--listen-client-urls", fmt::format("http://0.0.0.0:{}", kEtcdPort), "--advertise-client-urls", etcd_url(),
-                    "--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
-                    "--initial-cluster", "lab=http://127.0.0.1:2380", "--log-level", "warn"};
+  etcd.arguments = {"etcd",
+                    "--name",
+                    "lab",
+                    "--data-dir",
+                    paths_.directory() + "/etcd",
+                    "--listen-client-urls",
+                    fmt::format("http://0.0.0.0:{}", kEtcdPort),
+                    "--advertise-client-urls",
+                    etcd_url(),
+                    "--listen-peer-urls",
+                    "http://127.0.0.1:2380",
+                    "--initial-advertise-peer-urls",
+                    "http://127.0.0.1:2380",
+                    "--initial-cluster",
+                    "lab=http://127.0.0.1:2380",
+                    "--log-level",
+                    "warn"};
   auto pid = start_in(node(kEtcdNode), etcd, paths_.log(kEtcdNode, "etcd"));
   if (!pid) return fail(std::move(pid).error());
   return os::write_file_atomic(paths_.pid_file(kEtcdNode, "etcd"), std::to_string(*pid));
@@ -296,8 +316,10 @@ Result<> Lab::cut_from_etcd(const Host& host, bool cut) {
 
 Result<> Lab::start_router() {
   const std::string directory = paths_.node(kRouterNode);
-  if (auto written = os::write_file_atomic(directory + "/bird.conf", router_configuration(plan_)); !written) return written;
-  auto pid = start_in(node(kRouterNode), {.arguments = {"bird", "-f", "-c", directory + "/bird.conf", "-s", bird_socket(kRouterNode)}},
+  if (auto written = os::write_file_atomic(directory + "/bird.conf", router_configuration(plan_)); !written)
+    return written;
+  auto pid = start_in(node(kRouterNode),
+                      {.arguments = {"bird", "-f", "-c", directory + "/bird.conf", "-s", bird_socket(kRouterNode)}},
                       paths_.log(kRouterNode, "bird"));
   if (!pid) return fail(std::move(pid).error());
   return {};
@@ -325,8 +347,9 @@ Result<> Lab::start_bird(const Host& host) {
   if (!os::file_exists(file)) {
     if (auto written = os::write_file_atomic(file, bird_configuration(host), 0640); !written) return written;
   }
-  auto pid = start_in(node(host.name), {.arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl",
-                                                      "-P", "/run/bird/bird.pid"}},
+  auto pid = start_in(node(host.name),
+                      {.arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl", "-P",
+                                     "/run/bird/bird.pid"}},
                       paths_.log(host.name, "bird"));
   if (!pid) return fail(std::move(pid).error());
   return os::write_file_atomic(paths_.pid_file(host.name, "bird"), std::to_string(*pid));
@@ -338,10 +361,10 @@ std::vector<std::string> Lab::environment() const {
 
 std::vector<std::string> Lab::agent_environment(const Host& host) const {
   std::vector<std::string> all = environment();
-  for (const char* entry :
-       {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info", "FELIX_LOGFILEPATH=none",
-        "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false", "FELIX_PROMETHEUSMETRICSENABLED=true",
-        "FELIX_ENDPOINTSTATUSPATHPREFIX=none", "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
+  for (const char* entry : {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
+                            "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
+                            "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
+                            "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
     all.emplace_back(entry);
   }
   all.push_back("FELIX_ETCDENDPOINTS=" + etcd_url());
@@ -385,8 +408,10 @@ Result<bgp::BgpStatus> Lab::bird_status(std::string_view name) const {
   bgp::BgpStatus status;
   std::optional<Error> error;
   control.command("show status", [&](const Result<bgp::Reply>& reply) {
-    if (!reply) error = reply.error();
-    else status.daemon = bgp::parse_status(*reply);
+    if (!reply)
+      error = reply.error();
+    else
+      status.daemon = bgp::parse_status(*reply);
   });
   control.command("show protocols", [&](const Result<bgp::Reply>& reply) {
     if (reply) {
@@ -408,17 +433,18 @@ Result<> Lab::add_guest(const Guest& guest) {
   auto made = start_node(paths_, guest.name, NodeKind::kGuest);
   if (!made) return fail(std::move(made).error());
   nodes_[guest.name] = *made;
-  auto done = ip_batch(*host, fmt::format("link add {0} address {1} type veth peer name eth0 address {2} netns {3}\nlink set {0} up\n",
-                                          guest.tap, guest.tap_mac, guest.mac, made->holder));
+  auto done = ip_batch(
+      *host, fmt::format("link add {0} address {1} type veth peer name eth0 address {2} netns {3}\nlink set {0} up\n",
+                         guest.tap, guest.tap_mac, guest.mac, made->holder));
   if (!done) return done;
   auto tap_mac = base::parse_mac(guest.tap_mac);
   CHECK(tap_mac.has_value());
-  // As a VM gets it from DHCP and router advertisements: its subnet on the link, everything else through the gateway; IPv6
-  // through the tap's link-local address (spec dataplane §17.2).
+  // As a VM gets it from DHCP and router advertisements: its subnet on the link, everything else through the gateway;
+  // IPv6 through the tap's link-local address (spec dataplane §17.2).
   done = ip_batch(*made, fmt::format("addr add {} dev eth0\naddr add {}/128 dev eth0 nodad\nlink set eth0 up\n"
                                      "route add default via {}\nroute add ::/0 via {} dev eth0\n",
-                                     base::to_string(guest.v4), base::to_string(guest.v6), base::to_string(guest.gateway_v4),
-                                     base::to_string(link_local(*tap_mac))));
+                                     base::to_string(guest.v4), base::to_string(guest.v6),
+                                     base::to_string(guest.gateway_v4), base::to_string(link_local(*tap_mac))));
   if (!done) return done;
   if (agent_.is_none()) {
     if (auto routed = route_by_hand(guest); !routed) return routed;
@@ -429,9 +455,10 @@ Result<> Lab::add_guest(const Guest& guest) {
 
 // Without an agent, what an agent would do for connectivity, with every packet allowed.
 Result<> Lab::route_by_hand(const Guest& guest) {
-  auto done = ip_batch(node(guest.host), fmt::format("route add {0}/32 dev {2} proto boot scope link metric 1024\n"
-                                                     "route add {1}/128 dev {2} proto boot metric 1024\n",
-                                                     base::to_string(guest.v4.address), base::to_string(guest.v6), guest.tap));
+  auto done =
+      ip_batch(node(guest.host), fmt::format("route add {0}/32 dev {2} proto boot scope link metric 1024\n"
+                                             "route add {1}/128 dev {2} proto boot metric 1024\n",
+                                             base::to_string(guest.v4.address), base::to_string(guest.v6), guest.tap));
   if (!done) return done;
   return write_sysctls(node(guest.host), {{fmt::format("net/ipv4/conf/{}/proxy_arp", guest.tap), "1"},
                                           {fmt::format("net/ipv4/neigh/{}/proxy_delay", guest.tap), "0"}});
@@ -446,7 +473,9 @@ Result<> Lab::remove_guest(std::string_view name) {
   return save();
 }
 
-Result<ProbeClient> Lab::prober(std::string_view guest) const { return ProbeClient::connect(paths_.probe_socket(guest)); }
+Result<ProbeClient> Lab::prober(std::string_view guest) const {
+  return ProbeClient::connect(paths_.probe_socket(guest));
+}
 
 const Node* Lab::find_node(std::string_view name) const {
   const auto found = nodes_.find(std::string(name));
@@ -469,12 +498,16 @@ bool Lab::has_kernel_route(std::string_view name, const base::IpAddress& address
 Result<> Lab::save() const {
   json::array guests;
   for (const Guest& guest : plan_.guests) {
-    guests.push_back({{"name", guest.name}, {"host", guest.host}, {"role", guest.role}, {"network", guest.v4.address.bytes()[1]},
+    guests.push_back({{"name", guest.name},
+                      {"host", guest.host},
+                      {"role", guest.role},
+                      {"network", guest.v4.address.bytes()[1]},
                       {"number", guest.v4.address.bytes()[3]}});
   }
   json::array environment;
   for (const std::string& entry : agent_.environment) environment.emplace_back(entry);
-  const json::object state{{"agent", agent_.program}, {"backend", agent_.backend}, {"environment", environment}, {"guests", guests}};
+  const json::object state{
+      {"agent", agent_.program}, {"backend", agent_.backend}, {"environment", environment}, {"guests", guests}};
   return os::write_file_atomic(paths_.directory() + "/lab.json", json::serialize(state) + "\n");
 }
 
@@ -490,9 +523,10 @@ Result<> Lab::load() {
     agent_.environment = json::value_to<std::vector<std::string>>(root.at("environment"));
     plan_.guests.clear();
     for (const json::value& entry : root.at("guests").as_array()) {
-      plan_.guests.push_back(make_guest(json::value_to<std::string>(entry.at("name")), json::value_to<std::string>(entry.at("host")),
-                                        json::value_to<std::string>(entry.at("role")), entry.at("network").to_number<int>(),
-                                        entry.at("number").to_number<int>()));
+      plan_.guests.push_back(make_guest(json::value_to<std::string>(entry.at("name")),
+                                        json::value_to<std::string>(entry.at("host")),
+                                        json::value_to<std::string>(entry.at("role")),
+                                        entry.at("network").to_number<int>(), entry.at("number").to_number<int>()));
     }
   } catch (const std::exception& e) {
     return fail(Error::invalid(fmt::format("lab.json does not read: {}; take the lab down", e.what())));

@@ -1,9 +1,9 @@
-// lab.h: a running lab: several hosts on one machine, each with its own agent, BIRD, files and firewall, guests with real
-// packets, and one real etcd outside them. Made by create(), found again by open() (from its processes and its directory),
-// taken away by destroy(), which also clears what a crashed create() left.
+// lab.h: a running lab: several hosts on one machine, each with its own agent, BIRD, files and firewall, guests with
+// real packets, and one real etcd outside them. Made by create(), found again by open() (from its processes and its
+// directory), taken away by destroy(), which also clears what a crashed create() left.
 //
-// Commands of one lab must not run at the same time; different labs do not disturb each other: every interface, address and
-// firewall rule lives in a namespace of its lab.
+// Commands of one lab must not run at the same time; different labs do not disturb each other: every interface, address
+// and firewall rule lives in a namespace of its lab.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@
 namespace lab {
 
 struct AgentOptions {
-  std::string program;  // empty: percaled beside this program; "none": no agent, routes are made by hand
-  std::string backend = "nft";             // FELIX_IPTABLESBACKEND
+  std::string program;          // empty: percaled beside this program; "none": no agent, routes are made by hand
+  std::string backend = "nft";  // FELIX_IPTABLESBACKEND
   std::vector<std::string> environment = {};  // further "NAME=value"
   bool is_none() const { return program == "none"; }
 };

@@ -34,7 +34,8 @@ TEST(Plan, NamesAndAddressesAreUnique) {
   const Plan plan = standard_plan();
   std::set<std::string> seen;
   for (const Guest& guest : plan.guests) {
-    for (const std::string& one : {guest.name, guest.tap, guest.mac, guest.port_id, base::to_string(guest.v4), base::to_string(guest.v6)}) {
+    for (const std::string& one :
+         {guest.name, guest.tap, guest.mac, guest.port_id, base::to_string(guest.v4), base::to_string(guest.v6)}) {
       EXPECT_TRUE(seen.insert(one).second) << one;
     }
     EXPECT_EQ(guest.tap.size(), 14u);
@@ -50,7 +51,8 @@ TEST(Plan, LinkLocalIsTheKernels) {
 
 TEST(Plan, LabNames) {
   for (const char* good : {"a", "lab-1", "x1"}) EXPECT_TRUE(is_lab_name(good)) << good;
-  for (const char* bad : {"", "A", "a/b", "..", "a b", "-\n", "123456789012345678901234567890123"}) EXPECT_FALSE(is_lab_name(bad)) << bad;
+  for (const char* bad : {"", "A", "a/b", "..", "a b", "-\n", "123456789012345678901234567890123"})
+    EXPECT_FALSE(is_lab_name(bad)) << bad;
 }
 
 TEST(Resources, AgentsReadAllOfThem) {
@@ -88,9 +90,14 @@ TEST(Verdicts, FollowGroups) {
 TEST(Matrix, DifferencesAreToldWithTheReason) {
   const Plan plan = standard_plan();
   MatrixReport report;
-  report.cells.push_back({{&plan.guests[0], &plan.guests[1], base::Family::kIpv4, matrix_services()[0]}, {true, ""}, {Verdict::kOk, 5}});
-  report.cells.push_back({{&plan.guests[0], &plan.guests[1], base::Family::kIpv4, matrix_services()[2]}, {false, "a rule"}, {Verdict::kOk, 5}});
-  report.cells.push_back({{&plan.guests[0], &plan.guests[1], base::Family::kIpv6, matrix_services()[0]}, {false, ""}, {Verdict::kLost, 5}});
+  report.cells.push_back(
+      {{&plan.guests[0], &plan.guests[1], base::Family::kIpv4, matrix_services()[0]}, {true, ""}, {Verdict::kOk, 5}});
+  report.cells.push_back({{&plan.guests[0], &plan.guests[1], base::Family::kIpv4, matrix_services()[2]},
+                          {false, "a rule"},
+                          {Verdict::kOk, 5}});
+  report.cells.push_back({{&plan.guests[0], &plan.guests[1], base::Family::kIpv6, matrix_services()[0]},
+                          {false, ""},
+                          {Verdict::kLost, 5}});
   EXPECT_EQ(report.differences(), 1);
   EXPECT_EQ(report.allowed(), 1);
   const std::string text = to_text(plan, report);

@@ -102,8 +102,9 @@ std::string to_text(const Plan& plan, const MatrixReport& report) {
   int listed = 0;
   for (const Cell& c : report.cells) {
     if (c.agrees() || ++listed > kListed) continue;
-    text += fmt::format("wrong: {}: expected {}{}, seen {}\n", describe(c.flow), c.expected.allowed ? "to pass" : "to be blocked",
-                        c.expected.because.empty() ? "" : fmt::format(" ({})", c.expected.because), to_string(c.seen.verdict));
+    text += fmt::format(
+        "wrong: {}: expected {}{}, seen {}\n", describe(c.flow), c.expected.allowed ? "to pass" : "to be blocked",
+        c.expected.because.empty() ? "" : fmt::format(" ({})", c.expected.because), to_string(c.seen.verdict));
   }
   text += fmt::format("{} flows, {} of them allowed, {} differ; {} ms\n", report.cells.size(), report.allowed(),
                       report.differences(), report.milliseconds);

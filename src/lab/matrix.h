@@ -44,10 +44,11 @@ struct MatrixReport {
 };
 
 // All probes of all guests run at the same time.
-base::Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation, int timeout_ms = kMatrixTimeoutMs);
+base::Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation,
+                                      int timeout_ms = kMatrixTimeoutMs);
 
-// A grid: one row a source, one column a destination, one letter a service, '.' where it is blocked, '!' where the packets did
-// not do what they should. Differences are listed below.
+// A grid: one row a source, one column a destination, one letter a service, '.' where it is blocked, '!' where the
+// packets did not do what they should. Differences are listed below.
 std::string to_text(const Plan& plan, const MatrixReport& report);
 
 }  // namespace lab

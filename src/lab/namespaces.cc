@@ -1,18 +1,18 @@
 #include "lab/namespaces.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <csignal>
-#include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
 
 #include <fmt/core.h>
 
@@ -163,8 +163,10 @@ void collect(Fd& out, std::string& out_text, Fd& err, std::string& err_text) {
       if (polls[i].fd < 0 || polls[i].revents == 0) continue;
       char buffer[8192];
       const auto got = ::read(polls[i].fd, buffer, sizeof(buffer));
-      if (got > 0) texts[i]->append(buffer, static_cast<std::size_t>(got));
-      else if (got == 0 || errno != EINTR) polls[i].fd = -1;
+      if (got > 0)
+        texts[i]->append(buffer, static_cast<std::size_t>(got));
+      else if (got == 0 || errno != EINTR)
+        polls[i].fd = -1;
     }
   }
 }
@@ -204,8 +206,9 @@ Result<std::string> must_run_in(const Node& node, const Program& program) {
   auto ended = run_in(node, program);
   if (!ended) return fail(std::move(ended).error());
   if (ended->status == 0) return std::move(ended->output);
-  return fail(Error(base::ErrorKind::kInternal, fmt::format("{} in {}: exit status {}: {}", base::join(program.arguments, " "),
-                                                            node.name, ended->status, base::trim(ended->errors))));
+  return fail(
+      Error(base::ErrorKind::kInternal, fmt::format("{} in {}: exit status {}: {}", base::join(program.arguments, " "),
+                                                    node.name, ended->status, base::trim(ended->errors))));
 }
 
 Result<int> run_interactive_in(const Node& node, const Program& program) {
@@ -249,7 +252,8 @@ Result<pid_t> start_in(const Node& node, const Program& program, const std::stri
   pid_t pid = -1;
   const bool told = ::read(report->read.get(), &pid, sizeof(pid)) == static_cast<ssize_t>(sizeof(pid));
   wait_for(middle);
-  if (!told) return fail(Error::internal(fmt::format("{} could not be started in {}", program.arguments[0], node.name)));
+  if (!told)
+    return fail(Error::internal(fmt::format("{} could not be started in {}", program.arguments[0], node.name)));
   return pid;
 }
 
@@ -310,7 +314,8 @@ Result<Node> start_node(const Paths& paths, std::string_view name, NodeKind kind
   if (!log || !null) return fail(Error::system(errno, log_path));
 
   // fork() with namespaces: the child is process 1 of a new process-id namespace.
-  const long child = ::syscall(SYS_clone, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0);
+  const long child =
+      ::syscall(SYS_clone, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0);
   if (child < 0) return fail(Error::system(errno, "clone with new namespaces (needs root)"));
   if (child == 0) {
     ::setsid();

@@ -1,16 +1,17 @@
-// namespaces.h: the nodes of a lab (hosts, guests, router, etcd), each a process that holds a network, mount, process and
-// host-name namespace, and running programs in them.
+// namespaces.h: the nodes of a lab (hosts, guests, router, etcd), each a process that holds a network, mount, process
+// and host-name namespace, and running programs in them.
 //
-// The holder is process 1 of its node: killing it ends every program of the node and frees its namespaces and interfaces, so
-// nothing needs to be undone one by one. It is found by its command line, which also works after a crash of `up`:
+// The holder is process 1 of its node: killing it ends every program of the node and frees its namespaces and
+// interfaces, so nothing needs to be undone one by one. It is found by its command line, which also works after a crash
+// of `up`:
 //   <program> lab __holder LAB NODE …
 #pragma once
 
+#include <sys/types.h>
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -78,8 +79,8 @@ base::Result<pid_t> start_in(const Node& node, const Program& program, const std
 // `ip -batch -` in the node's network; the lines are ip commands. "{NODE}" is not expanded: give process ids.
 base::Result<> ip_batch(const Node& node, const std::string& lines);
 
-// Runs a small function in a child process that is in the node's network, and returns its exit status. For system calls that
-// have no program: sysctls (/proc/sys/net shows the caller's network), a socket.
+// Runs a small function in a child process that is in the node's network, and returns its exit status. For system calls
+// that have no program: sysctls (/proc/sys/net shows the caller's network), a socket.
 base::Result<int> call_in(const Node& node, const std::function<int()>& function);
 base::Result<> write_sysctls(const Node& node, const std::vector<std::pair<std::string, std::string>>& values);
 

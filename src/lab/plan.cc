@@ -29,7 +29,8 @@ std::string uuid_of(std::string_view text) {
   const base::Sha256 hash = base::sha256(text);
   std::string hex;
   for (std::size_t i = 0; i < 16; ++i) hex += fmt::format("{:02x}", hash[i]);
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20));
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4),
+                     hex.substr(20));
 }
 
 Host make_host(std::string name, std::string segment, int subnet, int n, int management) {
@@ -74,7 +75,8 @@ Plan standard_plan() {
 
 const Host* Plan::host(std::string_view name) const {
   const std::string wanted = base::to_lower(name);
-  const auto found = std::ranges::find_if(hosts, [&](const Host& h) { return h.name == wanted || h.name == "host-" + wanted; });
+  const auto found =
+      std::ranges::find_if(hosts, [&](const Host& h) { return h.name == wanted || h.name == "host-" + wanted; });
   return found == hosts.end() ? nullptr : &*found;
 }
 

@@ -1,5 +1,5 @@
-// plan.h: what a lab consists of: hosts, guests, addresses and names. Values only; two labs with equal plans do not meet,
-// because every address lives in a namespace of its own lab.
+// plan.h: what a lab consists of: hosts, guests, addresses and names. Values only; two labs with equal plans do not
+// meet, because every address lives in a namespace of its own lab.
 //
 //            etcd 172.31.255.1 ── management 172.31.255.0/24 ── every host
 //
@@ -40,10 +40,10 @@ struct Guest {
   base::Prefix v4;      // address with the subnet's length
   base::IpAddress v6;
   base::IpAddress gateway_v4;
-  std::string port_id;    // as Neutron would choose it
+  std::string port_id;  // as Neutron would choose it
   std::string device_id;
-  std::string tap;        // "tap" + first 11 characters of port_id
-  std::string mac;        // of the guest
+  std::string tap;  // "tap" + first 11 characters of port_id
+  std::string mac;  // of the guest
   std::string tap_mac;
 };
 

@@ -1,17 +1,17 @@
-// probe.h: real packets between guests. Each guest's holder answers on every probe port and sends probes on request; the lab
-// asks all guests at once over their Unix sockets.
+// probe.h: real packets between guests. Each guest's holder answers on every probe port and sends probes on request;
+// the lab asks all guests at once over their Unix sockets.
 //
-// A probe is a round trip that carries a payload: ICMP echo, a TCP connection whose bytes come back, a UDP datagram that comes
-// back. UDP and ICMP are sent again every 250 ms until the time is over, so that one lost packet is no verdict.
+// A probe is a round trip that carries a payload: ICMP echo, a TCP connection whose bytes come back, a UDP datagram
+// that comes back. UDP and ICMP are sent again every 250 ms until the time is over, so that one lost packet is no
+// verdict.
 //
 // The conversation is lines of text, so that a person can hold it with socat:
 //   probe ID icmp|tcp|udp ADDRESS PORT TIMEOUT_MS     nothing yet
-//   go                                                "result ID ok|lost|refused|unreachable MICROSECONDS" each, then "done"
-//   flow ID udp|tcp ADDRESS PORT PER_SECOND           "ok"; runs until stopped, numbered, echoed
-//   flows                                             "flow ID SENT ECHOED RETRANSMITTED LONGEST_GAP_US STATE" each, then "done"
-//   quiet ID                                          "ok": sends no more, still counts what comes back
-//   stop ID                                           "ok"
-//   arrivals                                          "arrival tcp|udp FROM PORT COUNT" each, then "done"
+//   go                                                "result ID ok|lost|refused|unreachable MICROSECONDS" each, then
+//   "done" flow ID udp|tcp ADDRESS PORT PER_SECOND           "ok"; runs until stopped, numbered, echoed flows "flow ID
+//   SENT ECHOED RETRANSMITTED LONGEST_GAP_US STATE" each, then "done" quiet ID "ok": sends no more, still counts what
+//   comes back stop ID                                           "ok" arrivals "arrival tcp|udp FROM PORT COUNT" each,
+//   then "done"
 #pragma once
 
 #include <cstdint>
@@ -47,9 +47,9 @@ struct ProbeResult {
 struct FlowReport {
   std::uint64_t sent = 0;
   std::uint64_t echoed = 0;
-  std::uint64_t retransmitted = 0;    // TCP: of both ends
-  std::int64_t longest_gap_us = 0;    // between two echoes
-  std::string state;                  // "running", or why it ended
+  std::uint64_t retransmitted = 0;  // TCP: of both ends
+  std::int64_t longest_gap_us = 0;  // between two echoes
+  std::string state;                // "running", or why it ended
 };
 
 // Runs in a guest's holder, as its only work. Returns only if the socket cannot be served.

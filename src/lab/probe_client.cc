@@ -1,10 +1,10 @@
-#include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
 
 #include <fmt/core.h>
 
@@ -41,7 +41,8 @@ std::string_view to_string(Verdict verdict) {
 Result<ProbeClient> ProbeClient::connect(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof(address.sun_path)) return fail(Error::invalid("socket path is too long", socket_path));
+  if (socket_path.size() >= sizeof(address.sun_path))
+    return fail(Error::invalid("socket path is too long", socket_path));
   std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
   base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {

@@ -1,8 +1,18 @@
-// One epoll loop, one small object for each descriptor. Every object is owned by the server and called when its descriptor is
-// ready; a 1 ms timer runs only while probes or flows exist.
+// One epoll loop, one small object for each descriptor. Every object is owned by the server and called when its
+// descriptor is ready; a 1 ms timer runs only while probes or flows exist.
 //
-// TCP retransmissions are read from both ends of a flow: the sender's from its own socket, the echo side's from the socket the
-// server accepted, reported by the guest it belongs to and summed up by whoever asks.
+// TCP retransmissions are read from both ends of a flow: the sender's from its own socket, the echo side's from the
+// socket the server accepted, reported by the guest it belongs to and summed up by whoever asks.
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -11,19 +21,9 @@
 #include <csignal>
 #include <cstring>
 #include <functional>
-#include <memory>
-#include <netinet/icmp6.h>
-#include <netinet/in.h>
-#include <netinet/ip_icmp.h>
-#include <netinet/tcp.h>
 #include <map>
+#include <memory>
 #include <set>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -279,8 +279,9 @@ class Server {
     if (words[0] == "probe" && words.size() == 6) {
       auto target = base::parse_address(words[3]);
       if (!target) return say(*conversation, "bad address\n");
-      conversation->waiting.push_back({number<std::size_t>(words[1]),
-                                       {std::string(words[2]), *target, number<std::uint16_t>(words[4]), number<int>(words[5])}});
+      conversation->waiting.push_back(
+          {number<std::size_t>(words[1]),
+           {std::string(words[2]), *target, number<std::uint16_t>(words[4]), number<int>(words[5])}});
     } else if (words[0] == "go") {
       for (auto& [id, probe] : std::exchange(conversation->waiting, {})) start_probe(conversation, id, probe);
       if (conversation->running == 0) say(*conversation, "done\n");
@@ -331,7 +332,8 @@ class Server {
   void open_probe(const std::shared_ptr<RunningProbe>& running) {
     const bool tcp = running->probe.protocol == "tcp";
     const SocketAddress target = socket_address(running->probe.target, running->probe.port);
-    running->fd.reset(::socket(target.storage.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    running->fd.reset(
+        ::socket(target.storage.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!running->fd) return finish(running, verdict_of(errno));
     if (::connect(running->fd.get(), target.get(), target.length) != 0 && errno != EINPROGRESS) {
       return finish(running, verdict_of(errno));
@@ -354,14 +356,17 @@ class Server {
     const auto got = ::recv(running->fd.get(), buffer, sizeof(buffer), 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got < 0) return finish(running, verdict_of(errno));
-    if (std::string_view(buffer, static_cast<std::size_t>(got)) == running->message) finish(running, Verdict::kOk);
-    else if (got == 0) finish(running, Verdict::kRefused);
+    if (std::string_view(buffer, static_cast<std::size_t>(got)) == running->message)
+      finish(running, Verdict::kOk);
+    else if (got == 0)
+      finish(running, Verdict::kRefused);
   }
 
   void send_probe(const std::shared_ptr<RunningProbe>& running) {
     running->next_send = Clock::now() + kResend;
     if (running->probe.protocol == "icmp") return send_echo(running);
-    if (::send(running->fd.get(), running->message.data(), running->message.size(), MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
+    if (::send(running->fd.get(), running->message.data(), running->message.size(), MSG_NOSIGNAL) < 0 &&
+        errno != EAGAIN) {
       finish(running, verdict_of(errno));
     }
   }
@@ -372,7 +377,8 @@ class Server {
     echoes_.erase({running->probe.target.family(), running->echo_id});
     const auto owner = running->owner.lock();
     if (!owner) return;
-    say(*owner, fmt::format("result {} {} {}\n", running->id, to_string(verdict), microseconds(Clock::now() - running->started)));
+    say(*owner, fmt::format("result {} {} {}\n", running->id, to_string(verdict),
+                            microseconds(Clock::now() - running->started)));
     if (--owner->running == 0) say(*owner, "done\n");
   }
 
@@ -381,7 +387,8 @@ class Server {
   void open_icmp(base::Family family) {
     const bool v4 = family == base::Family::kIpv4;
     Fd& fd = v4 ? icmp4_ : icmp6_;
-    fd.reset(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6}));
+    fd.reset(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                      v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6}));
     CHECK(fd.get() >= 0);
     watch(fd.get(), EPOLLIN, [this, family](std::uint32_t) { hear_echoes(family); });
   }
@@ -389,7 +396,8 @@ class Server {
   static std::uint16_t checksum(const std::string& bytes) {
     std::uint32_t sum = 0;
     for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
-      sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i]) << 8 | static_cast<unsigned char>(bytes[i + 1]));
+      sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i]) << 8 |
+                                        static_cast<unsigned char>(bytes[i + 1]));
     }
     while (sum >> 16 != 0) sum = (sum & 0xFFFF) + (sum >> 16);
     return static_cast<std::uint16_t>(~sum);
@@ -438,7 +446,8 @@ class Server {
     auto flow = std::make_shared<Flow>();
     flow->tcp = words[2] == "tcp";
     const SocketAddress address = socket_address(*target, number<std::uint16_t>(words[4]));
-    flow->fd.reset(::socket(address.storage.ss_family, (flow->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    flow->fd.reset(
+        ::socket(address.storage.ss_family, (flow->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int one = 1;
     if (flow->tcp) ::setsockopt(flow->fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (!flow->fd || (::connect(flow->fd.get(), address.get(), address.length) != 0 && errno != EINPROGRESS)) {
@@ -496,7 +505,8 @@ class Server {
     std::string text;
     for (const auto& [id, flow] : flows_) {
       const auto retransmitted = flow->tcp && flow->state == "running" ? retransmissions(flow->fd.get()) : 0;
-      text += fmt::format("flow {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted, flow->longest_gap_us, flow->state);
+      text += fmt::format("flow {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted, flow->longest_gap_us,
+                          flow->state);
     }
     text += fmt::format("flow echo-side 0 0 {} 0 running\n", echo_retransmissions_);
     say(conversation, text + "done\n");
@@ -519,8 +529,10 @@ class Server {
     const Instant now = Clock::now();
     const std::vector<std::shared_ptr<RunningProbe>> all(probes_.begin(), probes_.end());
     for (const auto& running : all) {
-      if (now >= running->deadline) finish(running, Verdict::kLost);
-      else if (now >= running->next_send && running->probe.protocol != "tcp") send_probe(running);
+      if (now >= running->deadline)
+        finish(running, Verdict::kLost);
+      else if (now >= running->next_send && running->probe.protocol != "tcp")
+        send_probe(running);
     }
     for (const auto& [id, flow] : flows_) send_due(*flow, now);
     arm();
@@ -547,11 +559,13 @@ class Server {
 base::Result<Fd> ProbeServer::listen(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof(address.sun_path)) return base::fail(base::Error::invalid("socket path is too long", socket_path));
+  if (socket_path.size() >= sizeof(address.sun_path))
+    return base::fail(base::Error::invalid("socket path is too long", socket_path));
   std::memcpy(address.sun_path, socket_path.data(), socket_path.size());
   ::unlink(socket_path.c_str());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 || ::listen(fd.get(), 16) != 0) {
+  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      ::listen(fd.get(), 16) != 0) {
     return base::fail(base::Error::system(errno, socket_path));
   }
   return fd;

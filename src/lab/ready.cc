@@ -30,7 +30,8 @@ std::string not_ready(const Lab& lab) {
   auto router = lab.bird_status(kRouterNode);
   if (!router) return router.error().text();
   for (const bgp::ProtocolRow& row : router->sessions) {
-    if (!row.established()) return fmt::format("BGP session {} of the router is {} {}", row.name, row.session, row.detail);
+    if (!row.established())
+      return fmt::format("BGP session {} of the router is {} {}", row.name, row.session, row.detail);
   }
   for (const Guest& guest : lab.plan().guests) {
     if (!lab.has_kernel_route(kRouterNode, guest.v4.address) || !lab.has_kernel_route(kRouterNode, guest.v6)) {

@@ -1,7 +1,7 @@
 #include "lab/resources.h"
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/digest.h"
 #include "base/strings.h"
@@ -18,7 +18,8 @@ std::string uuid_of(std::string_view text) {
   const base::Sha256 hash = base::sha256(text);
   std::string hex;
   for (std::size_t i = 0; i < 16; ++i) hex += fmt::format("{:02x}", hash[i]);
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20));
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4),
+                     hex.substr(20));
 }
 
 std::string doubled_dashes(std::string_view text) { return base::replace_all(text, "-", "--"); }
@@ -54,13 +55,17 @@ json::object labels_of(const Guest& guest, const std::vector<SecurityGroup>& gro
 
 json::object translate(const GroupRule& rule) {
   json::object result{{"action", "Allow"}, {"ipVersion", rule.ip_version}};
-  if (rule.protocol == "icmp") result["protocol"] = rule.ip_version == 4 ? "ICMP" : "ICMPv6";
-  else if (rule.protocol == "tcp") result["protocol"] = 6;
-  else if (rule.protocol == "udp") result["protocol"] = 17;
+  if (rule.protocol == "icmp")
+    result["protocol"] = rule.ip_version == 4 ? "ICMP" : "ICMPv6";
+  else if (rule.protocol == "tcp")
+    result["protocol"] = 6;
+  else if (rule.protocol == "udp")
+    result["protocol"] = 17;
   json::object source;
   json::object destination;
   json::object& peer = rule.ingress ? source : destination;
-  if (!rule.remote_group.empty()) peer["selector"] = fmt::format("has(sg.projectcalico.org/openstack-{})", rule.remote_group);
+  if (!rule.remote_group.empty())
+    peer["selector"] = fmt::format("has(sg.projectcalico.org/openstack-{})", rule.remote_group);
   if (rule.port != 0) destination["ports"] = json::array{rule.port};
   if (!source.empty()) result["source"] = source;
   if (!destination.empty()) result["destination"] = destination;
@@ -79,14 +84,20 @@ std::string resource_key(std::string_view plural, std::string_view name, std::st
   return fmt::format("{}{}/{}/{}", kPrefix, plural, ns, name);
 }
 
-std::string endpoint_key(const Guest& guest) { return resource_key("workloadendpoints", endpoint_name(guest), kNamespace); }
+std::string endpoint_key(const Guest& guest) {
+  return resource_key("workloadendpoints", endpoint_name(guest), kNamespace);
+}
 
 std::string policy_key(const SecurityGroup& group) {
   return resource_key("networkpolicies", "ossg.default." + group.id, kNamespace);
 }
 
-Record resource(std::string_view kind, std::string_view plural, std::string_view name, json::object spec, std::string_view ns) {
-  json::object object{{"kind", kind}, {"apiVersion", "projectcalico.org/v3"}, {"metadata", metadata(name, ns)}, {"spec", std::move(spec)}};
+Record resource(std::string_view kind, std::string_view plural, std::string_view name, json::object spec,
+                std::string_view ns) {
+  json::object object{{"kind", kind},
+                      {"apiVersion", "projectcalico.org/v3"},
+                      {"metadata", metadata(name, ns)},
+                      {"spec", std::move(spec)}};
   return {resource_key(plural, name, ns), json::serialize(object)};
 }
 
@@ -94,16 +105,18 @@ Record workload_endpoint(const Guest& guest, const std::vector<SecurityGroup>& g
   json::object meta = metadata(endpoint_name(guest), kNamespace);
   meta["annotations"] = json::object{{"openstack.projectcalico.org/network-id", uuid_of("network " + guest.network)}};
   meta["labels"] = labels_of(guest, groups);
-  json::object spec{{"orchestrator", "openstack"},
-                    {"workload", guest.device_id},
-                    {"node", guest.host},
-                    {"endpoint", guest.port_id},
-                    {"interfaceName", guest.tap},
-                    {"mac", guest.mac},
-                    {"ipNetworks", json::array{base::to_string(guest.v4.address) + "/32", base::to_string(guest.v6) + "/128"}},
-                    {"allowedIps", json::array{}},
-                    {"ipv4Gateway", base::to_string(guest.gateway_v4)}};
-  json::object object{{"kind", "WorkloadEndpoint"}, {"apiVersion", "projectcalico.org/v3"}, {"metadata", meta}, {"spec", spec}};
+  json::object spec{
+      {"orchestrator", "openstack"},
+      {"workload", guest.device_id},
+      {"node", guest.host},
+      {"endpoint", guest.port_id},
+      {"interfaceName", guest.tap},
+      {"mac", guest.mac},
+      {"ipNetworks", json::array{base::to_string(guest.v4.address) + "/32", base::to_string(guest.v6) + "/128"}},
+      {"allowedIps", json::array{}},
+      {"ipv4Gateway", base::to_string(guest.gateway_v4)}};
+  json::object object{
+      {"kind", "WorkloadEndpoint"}, {"apiVersion", "projectcalico.org/v3"}, {"metadata", meta}, {"spec", spec}};
   return {endpoint_key(guest), json::serialize(object)};
 }
 
@@ -112,7 +125,9 @@ Record group_policy(const SecurityGroup& group, const std::vector<GroupRule>& ru
   json::array egress;
   for (const GroupRule& rule : rules) (rule.ingress ? ingress : egress).push_back(translate(rule));
   return resource("NetworkPolicy", "networkpolicies", "ossg.default." + group.id,
-                  {{"ingress", ingress}, {"egress", egress}, {"selector", fmt::format("has(sg.projectcalico.org/openstack-{})", group.id)}},
+                  {{"ingress", ingress},
+                   {"egress", egress},
+                   {"selector", fmt::format("has(sg.projectcalico.org/openstack-{})", group.id)}},
                   kNamespace);
 }
 
@@ -130,14 +145,17 @@ Record node_resource(const Host& host) {
 
 std::vector<Record> cluster_records(const Plan& plan) {
   std::vector<Record> records;
-  records.push_back(resource("ClusterInformation", "clusterinformations", "default",
-                             {{"clusterGUID", "4c7d1e0b8a5f4e0c9d3b2a1f6e5d4c3b"}, {"clusterType", "openstack"}, {"datastoreReady", true}}));
+  records.push_back(resource(
+      "ClusterInformation", "clusterinformations", "default",
+      {{"clusterGUID", "4c7d1e0b8a5f4e0c9d3b2a1f6e5d4c3b"}, {"clusterType", "openstack"}, {"datastoreReady", true}}));
   records.push_back(resource("FelixConfiguration", "felixconfigurations", "default",
                              {{"endpointReportingEnabled", true}, {"interfacePrefix", "tap"}}));
   records.push_back(resource("BGPConfiguration", "bgpconfigurations", "default",
                              {{"logSeverityScreen", "Info"}, {"nodeToNodeMeshEnabled", false}, {"asNumber", kAs}}));
-  records.push_back(resource("BGPPeer", "bgppeers", "reflector-v4", {{"peerIP", base::to_string(router_id())}, {"asNumber", kAs}}));
-  records.push_back(resource("BGPPeer", "bgppeers", "reflector-v6", {{"peerIP", base::to_string(router_id_v6())}, {"asNumber", kAs}}));
+  records.push_back(
+      resource("BGPPeer", "bgppeers", "reflector-v4", {{"peerIP", base::to_string(router_id())}, {"asNumber", kAs}}));
+  records.push_back(resource("BGPPeer", "bgppeers", "reflector-v6",
+                             {{"peerIP", base::to_string(router_id_v6())}, {"asNumber", kAs}}));
   for (const Host& host : plan.hosts) records.push_back(node_resource(host));
   return records;
 }

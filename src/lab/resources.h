@@ -1,5 +1,5 @@
-// resources.h: what the lab writes into etcd, byte for byte as an OpenStack cloud has it: endpoints and security groups as the
-// Neutron driver writes them (spec openstack §2.4, §2.5, §2.8), nodes and BGP objects as an operator does.
+// resources.h: what the lab writes into etcd, byte for byte as an OpenStack cloud has it: endpoints and security groups
+// as the Neutron driver writes them (spec openstack §2.4, §2.5, §2.8), nodes and BGP objects as an operator does.
 #pragma once
 
 #include <string>
@@ -34,8 +34,8 @@ Record workload_endpoint(const Guest& guest, const std::vector<SecurityGroup>& g
 struct GroupRule {
   bool ingress = true;
   int ip_version = 4;
-  std::string protocol = {};  // "", "tcp", "udp", "icmp"
-  int port = 0;               // 0: all
+  std::string protocol = {};      // "", "tcp", "udp", "icmp"
+  int port = 0;                   // 0: all
   std::string remote_group = {};  // id; empty: anybody
 };
 Record group_policy(const SecurityGroup& group, const std::vector<GroupRule>& rules);

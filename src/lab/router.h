@@ -1,5 +1,5 @@
-// router.h: BIRD of the lab's router: route reflector for the hosts and gateway between their subnets. It stands for the
-// fabric of a cloud, so its configuration is written by hand, not generated from resources.
+// router.h: BIRD of the lab's router: route reflector for the hosts and gateway between their subnets. It stands for
+// the fabric of a cloud, so its configuration is written by hand, not generated from resources.
 #pragma once
 
 #include <string>

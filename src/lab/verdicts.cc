@@ -31,9 +31,12 @@ calc::Packet packet_of(const Flow& flow) {
   packet.destination = v4 ? flow.to->v4.address : flow.to->v6;
   packet.source_port = 40000;
   packet.destination_port = flow.service.port;
-  if (flow.service.protocol == "tcp") packet.protocol = 6;
-  else if (flow.service.protocol == "udp") packet.protocol = 17;
-  else packet.protocol = v4 ? 1 : 58;
+  if (flow.service.protocol == "tcp")
+    packet.protocol = 6;
+  else if (flow.service.protocol == "udp")
+    packet.protocol = 17;
+  else
+    packet.protocol = v4 ? 1 : 58;
   packet.icmp_type = v4 ? 8 : 128;
   return packet;
 }

@@ -1,5 +1,5 @@
-// verdicts.h: what should happen to a packet between two guests, from the datastore alone: the same decoder, calculation and
-// evaluator as the agents', for each host's view. Real packets are compared with it.
+// verdicts.h: what should happen to a packet between two guests, from the datastore alone: the same decoder,
+// calculation and evaluator as the agents', for each host's view. Real packets are compared with it.
 #pragma once
 
 #include <map>

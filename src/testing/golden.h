@@ -1,5 +1,5 @@
-// golden.h: texts compared with files under tests/golden. With UPDATE_GOLDEN=1 in the environment the files are rewritten
-// instead; review the difference like code.
+// golden.h: texts compared with files under tests/golden. With UPDATE_GOLDEN=1 in the environment the files are
+// rewritten instead; review the difference like code.
 #pragma once
 
 #include <string>

@@ -1,11 +1,12 @@
-// The lab as its user sees it, and proof that its checks can fail: every check of suite Lab and Demo also runs against an agent
-// that is broken on purpose (suite Broken): no agent at all, a rule too many, a rule left out, a route left out.
+// The lab as its user sees it, and proof that its checks can fail: every check of suite Lab and Demo also runs against
+// an agent that is broken on purpose (suite Broken): no agent at all, a rule too many, a rule left out, a route left
+// out.
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <string>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -189,7 +190,9 @@ TEST_F(Broken, RuleLeftOutIsNoticed) {
   TestLab lab("test-rule");
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
   lab.freeze_agents();
-  ASSERT_EQ(lab.in("host-b", {"ip6tables-nft", "-I", "FORWARD", "1", "-p", "tcp", "--dport", "5432", "-j", "DROP"}).status, 0);
+  ASSERT_EQ(
+      lab.in("host-b", {"ip6tables-nft", "-I", "FORWARD", "1", "-p", "tcp", "--dport", "5432", "-j", "DROP"}).status,
+      0);
   const Said matrix = lab.matrix();
   EXPECT_EQ(matrix.status, 1);
   EXPECT_THAT(matrix.text, HasSubstr("IPv6 tcp/5432: expected to pass"));

@@ -1,10 +1,10 @@
 #include "bgp/runtime/bird_control.h"
 
-#include <cerrno>
-#include <cstring>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include <fmt/core.h>
@@ -17,7 +17,8 @@ using base::Error;
 using base::fail;
 using base::Result;
 
-BirdControl::BirdControl(base::Loop& loop, std::string socket_path) : loop_(loop), socket_path_(std::move(socket_path)) {}
+BirdControl::BirdControl(base::Loop& loop, std::string socket_path)
+    : loop_(loop), socket_path_(std::move(socket_path)) {}
 
 BirdControl::~BirdControl() {
   loop_.cancel(wake_);
@@ -53,7 +54,8 @@ void BirdControl::work() {
 Result<> BirdControl::connect() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path_.size() >= sizeof(address.sun_path)) return fail(Error::invalid("socket path is too long", socket_path_));
+  if (socket_path_.size() >= sizeof(address.sun_path))
+    return fail(Error::invalid("socket path is too long", socket_path_));
   std::memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(Error::system(errno, "socket"));

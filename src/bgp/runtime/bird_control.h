@@ -1,7 +1,7 @@
 // bird_control.h: a client of BIRD's control socket (spec bgp §5.2), asynchronous on one loop.
 //
-// Commands run one after another over one connection, which is opened on demand and closed when the queue is empty: a daemon
-// that was restarted meanwhile is then simply found again. All calls and callbacks on the loop's thread.
+// Commands run one after another over one connection, which is opened on demand and closed when the queue is empty: a
+// daemon that was restarted meanwhile is then simply found again. All calls and callbacks on the loop's thread.
 #pragma once
 
 #include <deque>
@@ -28,8 +28,8 @@ class BirdControl {
   BirdControl(const BirdControl&) = delete;
   BirdControl& operator=(const BirdControl&) = delete;
 
-  // REQUIRES: one line, without newline. `done` is called exactly once, from the loop, never from inside command(); it must
-  // not destroy this object, and is not called when the object is destroyed first.
+  // REQUIRES: one line, without newline. `done` is called exactly once, from the loop, never from inside command(); it
+  // must not destroy this object, and is not called when the object is destroyed first.
   void command(std::string line, Done done);
 
  private:

@@ -1,13 +1,13 @@
-// One configuration at a time goes through: render, stage, check, install, configure. Changes that arrive on the way set
-// dirty_ and start the next round when this one ends, so a slow daemon is never asked twice at once.
+// One configuration at a time goes through: render, stage, check, install, configure. Changes that arrive on the way
+// set dirty_ and start the next round when this one ends, so a slow daemon is never asked twice at once.
 #include "bgp/runtime/bird_runner.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <optional>
-#include <unistd.h>
 #include <utility>
 
 #include <fmt/core.h>
@@ -28,11 +28,12 @@ constexpr std::size_t kMaxSecretBytes = 4096;
 
 std::string last_text(const Reply& reply) { return reply.empty() ? std::string() : reply.back().text; }
 
-// BIRD's messages quote the place, not the text, of an error, except for an unknown word; none of them can be a password,
-// because a password only ever stands between checked quotes.
+// BIRD's messages quote the place, not the text, of an error, except for an unknown word; none of them can be a
+// password, because a password only ever stands between checked quotes.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-// Reads /etc/group itself: getgrnam() would need shared libraries of the very glibc that a static program was linked with.
+// Reads /etc/group itself: getgrnam() would need shared libraries of the very glibc that a static program was linked
+// with.
 std::optional<gid_t> find_group(std::string_view name) {
   const auto text = os::read_file("/etc/group");
   if (!text) return std::nullopt;
@@ -63,12 +64,17 @@ std::string last_good_path(const RunnerOptions& options) { return options.config
 
 BirdRunner::BirdRunner(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings,
                        RunnerOptions options)
-    : loop_(loop), log_(log), options_(std::move(options)), state_(std::move(settings)), control_(loop, options_.socket_path) {
+    : loop_(loop),
+      log_(log),
+      options_(std::move(options)),
+      state_(std::move(settings)),
+      control_(loop, options_.socket_path) {
   renders_ = metrics.counter("percale_bgp_renders_total", "BIRD configurations rendered");
   applied_ = metrics.counter("percale_bgp_configurations_applied_total", "BIRD configurations put in force");
   refusals_ = metrics.counter("percale_bgp_configurations_refused_total", "BIRD configurations that were refused");
   established_ = metrics.gauge("percale_bgp_sessions_established", "Calico BGP sessions in state Established");
-  configured_sessions_ = metrics.gauge("percale_bgp_sessions_configured", "Calico BGP sessions in BIRD's configuration");
+  configured_sessions_ =
+      metrics.gauge("percale_bgp_sessions_configured", "Calico BGP sessions in BIRD's configuration");
   daemon_up_ = metrics.gauge("percale_bgp_daemon_up", "1 if BIRD answers on its control socket");
   poll_timer_ = loop_.after(base::Duration::zero(), [this] { poll(); });
 }
@@ -189,7 +195,8 @@ void BirdRunner::install() {
                    {{"path", keep}, {"error", Error::system(errno, "link").text()}});
     }
   }
-  if (auto moved = rename_file(staged_path(options_), options_.config_path); !moved) return refused(moved.error().text());
+  if (auto moved = rename_file(staged_path(options_), options_.config_path); !moved)
+    return refused(moved.error().text());
   configure();
 }
 
@@ -201,15 +208,11 @@ void BirdRunner::configured(const Result<Reply>& result) {
   if (!result) return accepted("BIRD is not running and will read it when it starts");
   switch (result->back().code) {
     case reply_code::kReconfigured:
-    case reply_code::kNothingToDo:
-      return accepted("in force");
+    case reply_code::kNothingToDo: return accepted("in force");
     case reply_code::kReconfigurationInProgress:
-    case reply_code::kReconfigurationQueued:
-      return wait_until_running();
-    case reply_code::kShuttingDown:
-      return accepted("BIRD is shutting down and will read it when it starts");
-    default:
-      break;
+    case reply_code::kReconfigurationQueued: return wait_until_running();
+    case reply_code::kShuttingDown: return accepted("BIRD is shutting down and will read it when it starts");
+    default: break;
   }
   const std::string keep = last_good_path(options_);
   if (os::file_exists(keep)) {
@@ -257,7 +260,8 @@ void BirdRunner::refused(std::string reason) {
 void BirdRunner::install_minimal() {
   auto written = write_staged(minimal_configuration(state_.inputs().settings));
   if (written) written = rename_file(staged_path(options_), options_.config_path);
-  if (!written) log_.error("bgp.no_minimal", "cannot write a minimal BIRD configuration", {{"error", written.error().text()}});
+  if (!written)
+    log_.error("bgp.no_minimal", "cannot write a minimal BIRD configuration", {{"error", written.error().text()}});
 }
 
 void BirdRunner::poll() {
@@ -300,8 +304,8 @@ void BirdRunner::publish(BgpStatus status) {
   if (changed && status_changed_) status_changed_(status_);
 }
 
-// BIRD puts itself into the background and outlives us. A pid file left behind means that it ran before and fell: then -R
-// keeps the kernel's routes until the sessions are back; at a first start it would only delay them (spec §4.5).
+// BIRD puts itself into the background and outlives us. A pid file left behind means that it ran before and fell: then
+// -R keeps the kernel's routes until the sessions are back; at a first start it would only delay them (spec §4.5).
 void BirdRunner::start_daemon() {
   if (starter_ || accepted_.empty() || !os::file_exists(options_.config_path)) return;
   const std::string directory = options_.socket_path.substr(0, options_.socket_path.rfind('/'));
@@ -309,7 +313,8 @@ void BirdRunner::start_daemon() {
     return log_.error("bgp.no_directory", "cannot start BIRD", {{"error", made.error().text()}});
   }
   os::Command command;
-  command.arguments = {options_.program, "-c", options_.config_path, "-s", options_.socket_path, "-P", options_.pid_path};
+  command.arguments = {options_.program,     "-c", options_.config_path, "-s",
+                       options_.socket_path, "-P", options_.pid_path};
   if (os::file_exists(options_.pid_path)) command.arguments.insert(command.arguments.begin() + 1, "-R");
   auto started = os::Process::start(loop_, std::move(command), [this](const os::Outcome& outcome) {
     const auto finished = std::exchange(starter_, nullptr);

@@ -1,11 +1,13 @@
 // bird_runner.h: keeps a BIRD daemon on the configuration that the resources ask for (spec bgp §4).
 //
-// One render for a burst of changes; nothing is rendered before the first snapshot, or a restart of the agent would drop
-// every session. A new file is staged beside the live one, checked by BIRD, renamed over it and applied with `configure`,
-// which keeps unchanged sessions. What is refused stays out: the last good file remains in force and status() says why.
+// One render for a burst of changes; nothing is rendered before the first snapshot, or a restart of the agent would
+// drop every session. A new file is staged beside the live one, checked by BIRD, renamed over it and applied with
+// `configure`, which keeps unchanged sessions. What is refused stays out: the last good file remains in force and
+// status() says why.
 //
-// The daemon is never stopped or restarted, not even on exit: it carries routes while the agent is away, and the next agent
-// adopts it by its control socket. With `supervise` a daemon that is not there is started, detached from the agent.
+// The daemon is never stopped or restarted, not even on exit: it carries routes while the agent is away, and the next
+// agent adopts it by its control socket. With `supervise` a daemon that is not there is started, detached from the
+// agent.
 //
 // All calls and callbacks on the loop's thread. Must not outlive its loop.
 #pragma once
@@ -36,7 +38,8 @@ struct RunnerOptions {
   bool supervise = false;
   base::Duration quiet = std::chrono::milliseconds(100);  // spec §4.2 step 1
   base::Duration longest_wait = std::chrono::seconds(1);
-  base::Duration retry = std::chrono::seconds(30);  // the same text can succeed later: an interface appears, a port is freed
+  base::Duration retry =
+      std::chrono::seconds(30);  // the same text can succeed later: an interface appears, a port is freed
   base::Duration poll = std::chrono::seconds(5);
 };
 
@@ -91,8 +94,8 @@ class BirdRunner {
   bool in_sync_ = false;
   bool dirty_ = false;
   Step step_ = Step::kIdle;
-  std::string wanted_;                  // being checked or applied
-  std::string accepted_;                // what the daemon runs, or will read when it starts; empty: not known
+  std::string wanted_;    // being checked or applied
+  std::string accepted_;  // what the daemon runs, or will read when it starts; empty: not known
   Diagnostics reported_;
   base::Instant first_change_{};
   bool waiting_ = false;

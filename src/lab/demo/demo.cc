@@ -1,5 +1,6 @@
-// The story: a cloud comes up, its guests talk, the doors are closed, opened by label and by security group, a guest comes; then
-// an agent dies, a host loses etcd, etcd itself dies, and a guest goes. Packets decide whether a step went well.
+// The story: a cloud comes up, its guests talk, the doors are closed, opened by label and by security group, a guest
+// comes; then an agent dies, a host loses etcd, etcd itself dies, and a guest goes. Packets decide whether a step went
+// well.
 //
 // Groups used: "default" (everybody; rules taken away in step 3), "frontend" and "cache" (step 5).
 #include "lab/demo/demo.h"
@@ -7,8 +8,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/strings.h"
 #include "lab/demo/stage.h"
@@ -27,9 +28,9 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t kDatabase = 5432;
 constexpr std::uint16_t kWeb = 80;
 constexpr std::uint16_t kCache = 9000;
-constexpr int kMatrixOfSix = 240;    // 6 guests, 5 others, 4 services, 2 families
-constexpr int kWebToDatabase = 12;   // 3 web guests, 2 databases, 2 families
-constexpr int kWebToCache = 6;       // 3 web guests, 1 cache, 2 families
+constexpr int kMatrixOfSix = 240;   // 6 guests, 5 others, 4 services, 2 families
+constexpr int kWebToDatabase = 12;  // 3 web guests, 2 databases, 2 families
+constexpr int kWebToCache = 6;      // 3 web guests, 1 cache, 2 families
 constexpr int kPacketsPerSecond = 1000;
 
 Probe tcp(const Guest& to, std::uint16_t port) { return {"tcp", to.v4.address, port, kMatrixTimeoutMs}; }
@@ -43,9 +44,17 @@ std::vector<Record> web_to_database(std::uint16_t port) {
   json::object out = rule;
   out["destination"] = {{"selector", "role == 'db'"}, {"ports", json::array{port}}};
   return {resource("GlobalNetworkPolicy", "globalnetworkpolicies", "default.db-from-web",
-                   {{"tier", "default"}, {"order", 100}, {"selector", "role == 'db'"}, {"types", json::array{"Ingress"}}, {"ingress", json::array{in}}}),
+                   {{"tier", "default"},
+                    {"order", 100},
+                    {"selector", "role == 'db'"},
+                    {"types", json::array{"Ingress"}},
+                    {"ingress", json::array{in}}}),
           resource("GlobalNetworkPolicy", "globalnetworkpolicies", "default.web-to-db",
-                   {{"tier", "default"}, {"order", 100}, {"selector", "role == 'web'"}, {"types", json::array{"Egress"}}, {"egress", json::array{out}}})};
+                   {{"tier", "default"},
+                    {"order", 100},
+                    {"selector", "role == 'web'"},
+                    {"types", json::array{"Egress"}},
+                    {"egress", json::array{out}}})};
 }
 
 class Demo {
@@ -84,9 +93,10 @@ class Demo {
       for (const auto& row : status->sessions) established += row.established() ? 1 : 0;
     }
     Stage::say("every host peers with the route reflector, over IPv4 and over IPv6");
-    return Outcome{"6 sessions, both ends Established",
-                   problem.empty() ? fmt::format("{} ends Established, every guest's route at the router", established) : problem,
-                   problem.empty() && established == 12, watch.ms()};
+    return Outcome{
+        "6 sessions, both ends Established",
+        problem.empty() ? fmt::format("{} ends Established, every guest's route at the router", established) : problem,
+        problem.empty() && established == 12, watch.ms()};
   }
 
   Result<Outcome> everybody() {
@@ -97,8 +107,10 @@ class Demo {
   Result<Outcome> deny() {
     auto sender = lab_.prober("web1");
     if (!sender) return fail(std::move(sender).error());
-    if (auto flow = sender->start_flow("old", "tcp", guest("db2").v4.address, kDatabase, 50); !flow) return fail(std::move(flow).error());
-    if (auto before = stage_.until("web1", tcp(guest("db2"), kDatabase), true); !before) return fail(std::move(before).error());
+    if (auto flow = sender->start_flow("old", "tcp", guest("db2").v4.address, kDatabase, 50); !flow)
+      return fail(std::move(flow).error());
+    if (auto before = stage_.until("web1", tcp(guest("db2"), kDatabase), true); !before)
+      return fail(std::move(before).error());
     Stage::say("a TCP connection web1 -> db2 stays open; then the group loses all its rules");
     if (auto put = stage_.put(group_policy(make_group("default"), {})); !put) return fail(std::move(put).error());
     auto blocked = stage_.until("web1", tcp(guest("db2"), kDatabase), false);
@@ -137,7 +149,8 @@ class Demo {
     std::vector<GroupRule> in;
     for (int version : {4, 6}) {
       out.push_back({.ingress = false, .ip_version = version, .protocol = "udp", .remote_group = cache.id});
-      in.push_back({.ingress = true, .ip_version = version, .protocol = "udp", .port = kCache, .remote_group = frontend.id});
+      in.push_back(
+          {.ingress = true, .ip_version = version, .protocol = "udp", .port = kCache, .remote_group = frontend.id});
     }
     records.push_back(group_policy(frontend, out));
     records.push_back(group_policy(cache, in));
@@ -159,12 +172,14 @@ class Demo {
     const Guest db3 = make_guest("db3", "host-c", "db", 66, 14);
     if (auto added = lab_.add_guest(db3); !added) return fail(std::move(added).error());
     Stage::say("db3 is plugged in on host-c; its endpoint is written now");
-    if (auto put = stage_.put(workload_endpoint(db3, {make_group("default")})); !put) return fail(std::move(put).error());
+    if (auto put = stage_.put(workload_endpoint(db3, {make_group("default")})); !put)
+      return fail(std::move(put).error());
     auto first = stage_.until("web1", tcp(db3, kDatabase), true, 10s);
     if (!first) return fail(std::move(first).error());
     auto outcome = stage_.agree("db3 too is reached by web", kWebToDatabase + kWebToCache + 6);
     if (!outcome) return outcome;
-    outcome->seen += *first < 0 ? "; db3 not reached from host-a" : fmt::format("; db3 from host-a after {} ms", *first);
+    outcome->seen +=
+        *first < 0 ? "; db3 not reached from host-a" : fmt::format("; db3 from host-a after {} ms", *first);
     outcome->good = outcome->good && *first >= 0;
     outcome->ms = *first;
     return outcome;
@@ -192,7 +207,8 @@ class Demo {
     traffic.echo_before = *echo;
     auto started = traffic.web1.start_flow("udp", "udp", guest("cache1").v4.address, kCache, kPacketsPerSecond);
     if (started) started = traffic.web1.start_flow("tcp", "tcp", guest("db2").v4.address, kDatabase, kPacketsPerSecond);
-    if (started) started = traffic.cache1.start_flow("denied", "udp", guest("web1").v4.address, kCache, kPacketsPerSecond / 5);
+    if (started)
+      started = traffic.cache1.start_flow("denied", "udp", guest("web1").v4.address, kCache, kPacketsPerSecond / 5);
     if (!started) return fail(std::move(started).error());
     return traffic;
   }
@@ -218,19 +234,22 @@ class Demo {
     const FlowReport& stream = flows->at("tcp");
     const std::string key = fmt::format("udp {} {}", base::to_string(guest("cache1").v4.address), kCache);
     const auto lost = udp.sent - udp.echoed;
-    const auto again = stream.retransmitted + echo->at("echo-side").retransmitted - traffic.echo_before.at("echo-side").retransmitted;
+    const auto again =
+        stream.retransmitted + echo->at("echo-side").retransmitted - traffic.echo_before.at("echo-side").retransmitted;
     const auto leaked = (*arrivals)[key] - traffic.arrivals_before[key] + denied->at("denied").echoed;
     TrafficReport report;
-    report.text = fmt::format("{} of {} lost, {} retransmitted, {} of {} leaked", lost, udp.sent, again, leaked, denied->at("denied").sent);
-    report.good = lost == 0 && again == 0 && leaked == 0 && stream.state == "running" && udp.sent > 1000 && stream.echoed > 1000 &&
-                  denied->at("denied").sent > 200;
+    report.text = fmt::format("{} of {} lost, {} retransmitted, {} of {} leaked", lost, udp.sent, again, leaked,
+                              denied->at("denied").sent);
+    report.good = lost == 0 && again == 0 && leaked == 0 && stream.state == "running" && udp.sent > 1000 &&
+                  stream.echoed > 1000 && denied->at("denied").sent > 200;
     report.longest_pause_ms = static_cast<int>(udp.longest_gap_us / 1000);
     return report;
   }
 
   Result<Outcome> agent_dies() {
     const Host& a = host("host-a");
-    Stage::say("UDP web1 -> cache1 and a TCP stream web1 -> db2, 1,000 messages a second each; cache1 -> web1 is denied");
+    Stage::say(
+        "UDP web1 -> cache1 and a TCP stream web1 -> db2, 1,000 messages a second each; cache1 -> web1 is denied");
     auto traffic = start_traffic();
     if (!traffic) return fail(std::move(traffic).error());
     pause_for(1s);
@@ -243,13 +262,15 @@ class Demo {
     if (!lab_.agent_options().is_none()) {
       if (auto started = lab_.start_agent(a); !started) return fail(std::move(started).error());
     }
-    const std::string problem = wait_until(15s, [&] { return lab_.agent_ready(a) ? std::string() : std::string("the agent is not ready again"); });
+    const std::string problem = wait_until(
+        15s, [&] { return lab_.agent_ready(a) ? std::string() : std::string("the agent is not ready again"); });
     const int ready_ms = restart.ms();
     Stage::say(fmt::format("the new agent was ready after {} ms", ready_ms));
     pause_for(1500ms);
     auto report = stop_traffic(*traffic);
     if (!report) return fail(std::move(report).error());
-    return Outcome{"no packet lost, none retransmitted, none leaked", problem.empty() ? report->text : problem, problem.empty() && report->good, ready_ms};
+    return Outcome{"no packet lost, none retransmitted, none leaked", problem.empty() ? report->text : problem,
+                   problem.empty() && report->good, ready_ms};
   }
 
   Result<Outcome> host_is_cut(int seconds) {
@@ -261,7 +282,9 @@ class Demo {
     if (auto cut = lab_.cut_from_etcd(c, true); !cut) return fail(std::move(cut).error());
     const Stopwatch away;
     pause_for(500ms);
-    Stage::say("packets between host-c and etcd are dropped from now on; web -> db moves from tcp/5432 to tcp/80; etcd compacts");
+    Stage::say(
+        "packets between host-c and etcd are dropped from now on; web -> db moves from tcp/5432 to tcp/80; etcd "
+        "compacts");
     for (const Record& record : web_to_database(kWeb)) {
       if (auto put = stage_.put(record); !put) return fail(std::move(put).error());
     }
@@ -287,9 +310,10 @@ class Demo {
     if (!outcome) return outcome;
     const bool kept = *old_rule && !*new_rule;
     outcome->expected = "the others follow, it keeps its old rules, and converges within 5 s of healing";
-    outcome->seen = fmt::format("others {} ms, {} its rules, healed {} ms; {} differ", *followed, kept ? "kept" : "LOST", healed_ms,
-                                outcome->good ? "0" : "flows");
-    outcome->good = outcome->good && kept && *followed >= 0 && *stopped >= 0 && healed_ms >= 0 && healed_ms <= 5000 && *closed >= 0;
+    outcome->seen = fmt::format("others {} ms, {} its rules, healed {} ms; {} differ", *followed,
+                                kept ? "kept" : "LOST", healed_ms, outcome->good ? "0" : "flows");
+    outcome->good =
+        outcome->good && kept && *followed >= 0 && *stopped >= 0 && healed_ms >= 0 && healed_ms <= 5000 && *closed >= 0;
     outcome->ms = healed_ms;
     return outcome;
   }
@@ -310,7 +334,8 @@ class Demo {
     pause_for(500ms);
     store::BlockingStore impatient((*store)->async(), {.timeout = 2s, .wait_for_connection = false});
     auto refused = impatient.put("/calico/lab/test", "x");
-    const bool clear = !refused && refused.error().kind() == base::ErrorKind::kUnavailable && !refused.error().text().empty();
+    const bool clear =
+        !refused && refused.error().kind() == base::ErrorKind::kUnavailable && !refused.error().text().empty();
     Stage::say(refused ? "a write went through without etcd" : "a write says: " + refused.error().text());
     while (away.ms() < 10'000) pause_for(100ms);
     auto report = stop_traffic(*traffic);
@@ -330,7 +355,8 @@ class Demo {
     auto outcome = stage_.agree("traffic unchanged, then all recovers", kWebToDatabase + kWebToCache + 6, 10s);
     if (!outcome) return outcome;
     outcome->expected = "writes fail with a clear error, traffic is unchanged, all recovers";
-    outcome->seen = fmt::format("{}; {}; recovered{}", clear ? "clear error" : "NO clear error", report->text, outcome->good ? "" : " NOT");
+    outcome->seen = fmt::format("{}; {}; recovered{}", clear ? "clear error" : "NO clear error", report->text,
+                                outcome->good ? "" : " NOT");
     outcome->good = outcome->good && clear && report->good && problem.empty() && *applied >= 0;
     outcome->ms = recovered_ms;
     return outcome;
@@ -338,7 +364,8 @@ class Demo {
 
   Result<std::string> connections(const Host& h, const Guest& g) {
     std::string all;
-    for (const auto& [family, address] : {std::pair{"ipv4", base::to_string(g.v4.address)}, {"ipv6", base::to_string(g.v6)}}) {
+    for (const auto& [family, address] :
+         {std::pair{"ipv4", base::to_string(g.v4.address)}, {"ipv6", base::to_string(g.v6)}}) {
       for (const char* side : {"-s", "-d"}) {
         auto listed = must_run_in(lab_.node(h.name), {.arguments = {"conntrack", "-L", "-f", family, side, address}});
         if (!listed) return fail(std::move(listed).error());
@@ -414,7 +441,8 @@ int run_demo(const DemoOptions& options) {
   Stage::say(fmt::format("built in {} ms", total.ms()));
   const bool good = Demo(**lab).run(options);
   if (!good) show_logs(**lab);
-  fmt::print("\n{} in {:.1f} s\n", good ? "Every step went as expected," : "NOT every step went as expected,", total.ms() / 1000.0);
+  fmt::print("\n{} in {:.1f} s\n", good ? "Every step went as expected," : "NOT every step went as expected,",
+             total.ms() / 1000.0);
   if (options.keep) {
     fmt::print("The lab is still up: percalectl lab status {0}; percalectl lab down {0}\n", options.name);
   } else {

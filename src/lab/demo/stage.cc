@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Of one attempt while waiting for a change. A packet that passes is back in a millisecond; one that is blocked is worth more
-// patience, because the machine may be busy.
+// Of one attempt while waiting for a change. A packet that passes is back in a millisecond; one that is blocked is
+// worth more patience, because the machine may be busy.
 constexpr int kOpeningMs = 10;
 constexpr int kClosingMs = 60;
 constexpr int kQuickMatrixMs = 400;
@@ -39,8 +39,10 @@ void Stage::step(const std::string& number, const std::string& title, const std:
   const Stopwatch total;
   auto outcome = body();
   Row row{number, title, {}, total.ms()};
-  if (outcome) row.outcome = std::move(*outcome);
-  else row.outcome = {"the step runs", outcome.error().text(), false, row.total_ms};
+  if (outcome)
+    row.outcome = std::move(*outcome);
+  else
+    row.outcome = {"the step runs", outcome.error().text(), false, row.total_ms};
   say(fmt::format("{}: {} ({} ms)", row.outcome.good ? "good" : "WRONG", row.outcome.seen, row.outcome.ms));
   rows_.push_back(std::move(row));
 }
@@ -69,8 +71,10 @@ Result<Outcome> Stage::agree(const std::string& expectation, int allowed, Millis
   if (report->differences() > 0) fmt::print("{}", to_text(lab_.plan(), *report));
   Outcome outcome;
   outcome.expected = fmt::format("{}: {} of {} flows pass", expectation, allowed, report->cells.size());
-  const auto passed = std::ranges::count_if(report->cells, [](const Cell& c) { return c.seen.verdict == Verdict::kOk; });
-  outcome.seen = fmt::format("{} of {} pass, {} differ from the policies", passed, report->cells.size(), report->differences());
+  const auto passed =
+      std::ranges::count_if(report->cells, [](const Cell& c) { return c.seen.verdict == Verdict::kOk; });
+  outcome.seen =
+      fmt::format("{} of {} pass, {} differ from the policies", passed, report->cells.size(), report->differences());
   outcome.good = report->differences() == 0 && report->allowed() == allowed;
   outcome.ms = began;
   return outcome;
@@ -135,7 +139,9 @@ std::string row_text(std::vector<Column> columns) {
 
 std::string Stage::table() const {
   constexpr std::size_t kNumber = 4, kTitle = 28, kExpected = 30, kSeen = 36;
-  std::string text = "\n" + row_text({{kNumber, {""}}, {kTitle, {"step"}}, {kExpected, {"expected"}}, {kSeen, {"seen"}}, {6, {"    ms"}}});
+  std::string text =
+      "\n" +
+      row_text({{kNumber, {""}}, {kTitle, {"step"}}, {kExpected, {"expected"}}, {kSeen, {"seen"}}, {6, {"    ms"}}});
   text += std::string(118, '-') + "\n";
   for (const Row& row : rows_) {
     text += row_text({{kNumber, {fmt::format("({})", row.number)}},

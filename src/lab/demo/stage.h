@@ -1,4 +1,5 @@
-// stage.h: what the demo's steps have in common: narration, checks with their time, waiting for packets, and the final table.
+// stage.h: what the demo's steps have in common: narration, checks with their time, waiting for packets, and the final
+// table.
 #pragma once
 
 #include <chrono>
@@ -35,14 +36,17 @@ class Stage {
 
   Lab& lab() { return lab_; }
 
-  // Runs one step and prints what it does and how it went. A step that fails does not stop the show: later steps say more.
+  // Runs one step and prints what it does and how it went. A step that fails does not stop the show: later steps say
+  // more.
   void step(const std::string& number, const std::string& title, const std::function<base::Result<Outcome>()>& body);
   static void say(const std::string& text);
 
   // Repeats the matrix until packets and policies agree. `ms` of the outcome: until the first run that agreed began.
-  base::Result<Outcome> agree(const std::string& expectation, int allowed, Milliseconds limit = std::chrono::seconds(5));
+  base::Result<Outcome> agree(const std::string& expectation, int allowed,
+                              Milliseconds limit = std::chrono::seconds(5));
   // Sends the probe again and again until it passes (or is blocked); the time it took, or -1.
-  base::Result<int> until(const std::string& from, Probe probe, bool passes, Milliseconds limit = std::chrono::seconds(5));
+  base::Result<int> until(const std::string& from, Probe probe, bool passes,
+                          Milliseconds limit = std::chrono::seconds(5));
   // Whether the probe passes, with patience.
   base::Result<bool> passes(const std::string& from, const Probe& probe);
 

@@ -1,13 +1,13 @@
 // The generator and the runner against the real BIRD, in a network namespace of the test's own.
-#include <csignal>
-#include <filesystem>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <csignal>
+#include <filesystem>
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "bgp/runtime/bird_runner.h"
 #include "os/event_loop.h"
@@ -64,7 +64,9 @@ class BirdRunnerTest : public testing::Test {
     return text ? std::atoi(text->c_str()) : 0;
   }
 
-  std::unique_ptr<BirdRunner> make() { return std::make_unique<BirdRunner>(loop_, log_, metrics_, settings_, options_); }
+  std::unique_ptr<BirdRunner> make() {
+    return std::make_unique<BirdRunner>(loop_, log_, metrics_, settings_, options_);
+  }
 
   static model::DocumentChange peer(const std::string& name, const std::string& address) {
     boost::json::object resource{{"spec", {{"peerIP", address}, {"asNumber", 64512}}}};
@@ -167,10 +169,12 @@ TEST_F(BirdRunnerTest, PasswordsComeFromFiles) {
   std::filesystem::create_directories(options_.secret_directory + "/bgp");
   directory_.write("secrets/bgp/key", "hidden\n");
   auto runner = make();
-  boost::json::object spec{{"peerIP", "192.0.2.1"}, {"asNumber", 64512},
+  boost::json::object spec{{"peerIP", "192.0.2.1"},
+                           {"asNumber", 64512},
                            {"password", {{"secretKeyRef", {{"name", "bgp"}, {"key", "key"}}}}}};
-  runner->apply(model::DocumentChange{{model::DocumentKind::kBgpPeer, "p"},
-                                      std::make_shared<const boost::json::object>(boost::json::object{{"spec", spec}})});
+  runner->apply(
+      model::DocumentChange{{model::DocumentKind::kBgpPeer, "p"},
+                            std::make_shared<const boost::json::object>(boost::json::object{{"spec", spec}})});
   runner->in_sync();
   ASSERT_TRUE(run_until([&] { return runner->status().sessions.size() == 1; }));
   EXPECT_THAT(*os::read_file(options_.config_path), testing::HasSubstr("password \"hidden\";"));
@@ -179,7 +183,8 @@ TEST_F(BirdRunnerTest, PasswordsComeFromFiles) {
 TEST_F(BirdRunnerTest, NobodyThereIsAnError) {
   BirdControl control(loop_, directory_.file("nobody.ctl"));
   int failures = 0;
-  for (int i = 0; i < 3; ++i) control.command("show status", [&](const base::Result<Reply>& r) { failures += r ? 0 : 1; });
+  for (int i = 0; i < 3; ++i)
+    control.command("show status", [&](const base::Result<Reply>& r) { failures += r ? 0 : 1; });
   EXPECT_TRUE(run_until([&] { return failures == 3; }, 2s));
 }
 
