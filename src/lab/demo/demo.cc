@@ -252,6 +252,7 @@ class Demo {
         "UDP web1 -> cache1 and a TCP stream web1 -> db2, 1,000 messages a second each; cache1 -> web1 is denied");
     auto traffic = start_traffic();
     if (!traffic) return fail(std::move(traffic).error());
+    const auto sessions_before = lab_.bird_status(a.name);
     pause_for(1s);
     Stage::say("kill -9 of the agent of host-a; it stays away for a second and a half");
     if (!lab_.agent_options().is_none()) {
@@ -269,6 +270,12 @@ class Demo {
     pause_for(1500ms);
     auto report = stop_traffic(*traffic);
     if (!report) return fail(std::move(report).error());
+    // Rows carry the time of the last change: equal rows mean that no session has moved.
+    const auto sessions_after = lab_.bird_status(a.name);
+    if (!sessions_before || !sessions_after || sessions_before->sessions != sessions_after->sessions) {
+      report->good = false;
+      report->text += "; BGP sessions have moved";
+    }
     return Outcome{"no packet lost, none retransmitted, none leaked", problem.empty() ? report->text : problem,
                    problem.empty() && report->good, ready_ms};
   }
