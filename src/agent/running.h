@@ -1,4 +1,5 @@
-// running.h: the agent in steady state: its threads, the mailboxes between them, and who owns what. All of it in one place.
+// running.h: the agent in steady state: its threads, the mailboxes between them, and who owns what. All of it in one
+// place.
 //
 //   store's own ─► calc ──output──► kernel ──statuses, beat──► edge ─► store
 //                    └────bgp──────────────────────────────────► edge ─► BIRD

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/strings.h"
 
@@ -70,8 +70,8 @@ class SpecReader {
   }
 
  private:
-  // Durations are stored as "1m30s"; parameters count seconds, one counts milliseconds. Text that is no duration goes on as it
-  // is: resolving it names the parameter and uses the default.
+  // Durations are stored as "1m30s"; parameters count seconds, one counts milliseconds. Text that is no duration goes
+  // on as it is: resolving it names the parameter and uses the default.
   std::optional<std::string> scalar(const ParameterInfo& parameter, const json::value& value) {
     if (is_duration(parameter) && value.is_string()) {
       const auto duration = parse_duration(view(value.get_string()));
@@ -295,10 +295,10 @@ ScopedChoice choose_scoped(const std::vector<ScopedConfiguration>& candidates,
     if (base::trim(candidate.node_selector).empty()) continue;
     const auto matched = matches(candidate.node_selector, *node_labels);
     if (!matched) {
-      choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidate.name,
-                                    candidate.node_selector, "its nodeSelector does not parse: " + matched.error().text() +
-                                                                 "; the whole object is ignored",
-                                    "correct the selector"});
+      choice.diagnostics.push_back(
+          {Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidate.name, candidate.node_selector,
+           "its nodeSelector does not parse: " + matched.error().text() + "; the whole object is ignored",
+           "correct the selector"});
       continue;
     }
     if (!*matched) continue;
@@ -306,8 +306,8 @@ ScopedChoice choose_scoped(const std::vector<ScopedConfiguration>& candidates,
     if (!choice.index || age(i) < age(*choice.index)) choice.index = i;
   }
   if (matching.size() > 1) {
-    choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidates[*choice.index].name,
-                                  base::join(matching, ","),
+    choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector,
+                                  "FelixConfiguration " + candidates[*choice.index].name, base::join(matching, ","),
                                   "several objects select this node; only this one, the oldest, is used",
                                   "let at most one nodeSelector match each node"});
   }

@@ -1,8 +1,8 @@
-// selector.h: Calico's selector language (spec datamodel §5): parse, canonical text, unique ID, evaluation, and the label
-// restrictions from which an index can tell which endpoints need to be looked at.
+// selector.h: Calico's selector language (spec datamodel §5): parse, canonical text, unique ID, evaluation, and the
+// label restrictions from which an index can tell which endpoints need to be looked at.
 //
-// A Selector is immutable and cheap to copy (one shared pointer); equal canonical text does not imply equal pointers unless
-// both came from the same SelectorCache. Evaluation allocates nothing.
+// A Selector is immutable and cheap to copy (one shared pointer); equal canonical text does not imply equal pointers
+// unless both came from the same SelectorCache. Evaluation allocates nothing.
 #pragma once
 
 #include <memory>
@@ -39,10 +39,12 @@ class Selector {
 
   // Restrictions every matching label set fulfils, sorted by name id; empty means "cannot tell, look at all".
   std::span<const LabelRestriction> restrictions() const;
-  bool is_impossible() const;  // the restrictions contradict each other: matches nothing
+  bool is_impossible() const;       // the restrictions contradict each other: matches nothing
   bool matches_everything() const;  // canonical text is all()
 
-  friend bool operator==(const Selector& a, const Selector& b) { return a.body_ == b.body_ || a.canonical() == b.canonical(); }
+  friend bool operator==(const Selector& a, const Selector& b) {
+    return a.body_ == b.body_ || a.canonical() == b.canonical();
+  }
 
   struct Body;
 

@@ -1,13 +1,13 @@
 // percaled as operators meet it: one host with a directory of resources, in namespaces of its own.
 #include <arpa/inet.h>
-#include <csignal>
-#include <filesystem>
-#include <functional>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <csignal>
+#include <filesystem>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -43,7 +43,8 @@ Answer get(std::uint16_t port, const std::string& path) {
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
   std::string reply;
   char buffer[4096];
-  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) reply.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+    reply.append(buffer, static_cast<std::size_t>(got));
   const auto body = reply.find("\r\n\r\n");
   if (reply.size() < 12 || body == std::string::npos) return {};
   return {std::stoi(reply.substr(9, 3)), reply.substr(body + 4)};
@@ -123,8 +124,12 @@ class PercaledTest : public ::testing::Test {
     loop_.run();
     return holds();
   }
-  bool ready() { return wait([] { return get(kHealthPort, "/readiness").status == 200; }); }
-  bool ended() { return wait([this] { return outcome_.has_value(); }); }
+  bool ready() {
+    return wait([] { return get(kHealthPort, "/readiness").status == 200; });
+  }
+  bool ended() {
+    return wait([this] { return outcome_.has_value(); });
+  }
   static std::string rules() { return program({"iptables-nft-save"}).output; }
   static double metric(const std::string& name) {
     const std::string text = get(kMetricsPort, "/metrics").body;
@@ -156,10 +161,12 @@ TEST_F(PercaledTest, ProgramsTheKernelReportsAndLeavesOnSigterm) {
     status = program({"grep", "-rh", "endpoint/port1", directory_.file("resources/.percale/keys")}).output;
     return !status.empty();
   }));
-  EXPECT_THAT(status, HasSubstr("/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2fvm1/endpoint/port1"));
+  EXPECT_THAT(status,
+              HasSubstr("/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2fvm1/endpoint/port1"));
   EXPECT_THAT(status, HasSubstr("up"));
-  const os::Outcome promtool = os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
-                                   .value_or(os::Outcome{.status = -1});
+  const os::Outcome promtool =
+      os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
+          .value_or(os::Outcome{.status = -1});
   if (promtool.status >= 0) {  // when it is installed
     EXPECT_THAT(promtool.errors + promtool.output, Not(HasSubstr("error"))) << promtool.errors;
   }
@@ -197,7 +204,8 @@ TEST_F(PercaledTest, AParameterChangeAsksForARestart) {
   start();
   ASSERT_TRUE(ready());
   write("felix.yaml", std::string(kFelix) + "---\n" +
-                          "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: node.h1}\nspec: {maxIpsetSize: 4096}\n");
+                          "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: "
+                          "node.h1}\nspec: {maxIpsetSize: 4096}\n");
   ASSERT_TRUE(ended());
   EXPECT_EQ(outcome_->status, 129);
   EXPECT_THAT(outcome_->output, HasSubstr("MaxIpsetSize has changed"));
