@@ -234,7 +234,7 @@ void Dataplane::turn() {
 
   for (FamilyPlane* plane : planes_) {
     ++rules_pending_;
-    plane->rules.apply([this, sets_done](const kernel::ApplyReport& report) { rules_done(report, sets_done); });
+    plane->rules.apply([this, sets_done](kernel::ApplyReport report) { rules_done(std::move(report), sets_done); });
   }
 
   const base::Instant routes_started = loop_.now();
@@ -244,7 +244,7 @@ void Dataplane::turn() {
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
 
-void Dataplane::rules_done(const kernel::ApplyReport& report, base::Instant started) {
+void Dataplane::rules_done(kernel::ApplyReport report, base::Instant started) {
   note(report, "rules");
   if (--rules_pending_ > 0) return;
   path_.rules.observe(seconds(loop_.now() - started));
@@ -307,7 +307,7 @@ void Dataplane::arm_retry() {
   retry_timer_ = loop_.after(*retry_after_, [this] { schedule(); });
 }
 
-void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh) {
+void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh) {
   if (interval <= base::Duration{}) return;
   timer = loop_.after(interval, [this, &timer, interval, refresh] {
     refresh();
@@ -328,7 +328,8 @@ void Dataplane::publish_statuses() {
   }
   const auto& owners = renderer_.objects().workloads;
   // An endpoint is up only once its rules are in: withhold "up", never "down", while a table could not be written.
-  const bool rules_written = std::ranges::none_of(planes_, [](const auto* p) { return p->rules.dirty(); });
+  const bool rules_written =
+      std::none_of(planes_.begin(), planes_.end(), [](const auto* p) { return p->rules.dirty(); });
   std::set<model::WorkloadEndpointKey> later;
   for (const model::WorkloadEndpointKey& key : std::exchange(status_dirty_, {})) {
     const auto found = workloads_.find(key);
