@@ -29,6 +29,7 @@ struct HealthSummary {
 class HealthAggregator {
  public:
   explicit HealthAggregator(const base::Clock& clock) : clock_(clock) {}
+  ~HealthAggregator() = default;
   HealthAggregator(const HealthAggregator&) = delete;
   HealthAggregator& operator=(const HealthAggregator&) = delete;
 
