@@ -213,16 +213,19 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
   } else {
     decoder_.put(item.key, item.value, decoded_);
   }
-  note_problems(item.key, decoded_.diagnostics);
+  note_problems(item.key, removed, decoded_.diagnostics);
   for (model::Update& update : decoded_.updates) take(std::move(update));
 }
 
-void Intake::note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems) {
+void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
   if (problems.empty()) {
-    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + " can be used now");
+    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + (removed ? " is gone" : " can be used now"));
   } else {
     bad_objects_.insert(object);
+    std::vector<model::Diagnostic> told;  // many members of one value may have the same fault
     for (const model::Diagnostic& problem : problems) {
+      if (std::find(told.begin(), told.end(), problem) != told.end()) continue;
+      told.push_back(problem);
       log_.warning("data.bad_object", problem.text, {{"object", problem.object}, {"field", problem.field}});
     }
   }

@@ -85,7 +85,7 @@ class Intake {
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
-  void note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems);
+  void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
   void report_health();
 
