@@ -214,7 +214,8 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
     decoder_.put(item.key, item.value, decoded_);
   }
   note_problems(item.key, removed, decoded_.diagnostics);
-  for (model::Update& update : decoded_.updates) take(std::move(update));
+  const bool unreadable = !removed && !decoded_.diagnostics.empty();
+  for (model::Update& update : decoded_.updates) take(std::move(update), unreadable);
 }
 
 void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
@@ -232,10 +233,11 @@ void Intake::note_problems(const std::string& object, bool removed, const std::v
   metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
 }
 
-void Intake::take(model::Update update) {
+void Intake::take(model::Update update, bool unreadable) {
   metrics_->updates[update.index()].add();
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
-    take_document(*document);
+    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is meant.
+    if (!unreadable || document->value) take_document(*document);
     bgp_.updates.insert_or_assign(bgp_key(*document), update);
     return;
   }

@@ -80,7 +80,7 @@ class Intake {
   void on(store::Diagnostic event);
 
   void decode(const store::KeyValue& item, bool removed);
-  void take(model::Update update);
+  void take(model::Update update, bool unreadable);  // `unreadable`: of a value that has problems
   void take_document(const model::DocumentChange& change);
   void flush();
   void send_bgp(bool in_sync);

@@ -146,6 +146,8 @@ void RandomStore::ready(bool ready) {
 
 void RandomStore::sacred() {
   ready(true);
+  // What an agent cannot read of its configuration it waits for.
+  for (const char* key : {"felixconfigurations/default", "nodes/h1"}) write_(kRoot + key, std::nullopt);
   write_(
       kRoot + "workloadendpoints/openstack/h1-openstack-vault-e",
       object(
