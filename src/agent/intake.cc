@@ -221,26 +221,31 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
   } else {
     decoder_.put(item.key, item.value, decoded_);
   }
-  note_problems(item.key, decoded_.diagnostics);
-  for (model::Update& update : decoded_.updates) take(std::move(update));
+  note_problems(item.key, removed, decoded_.diagnostics);
+  const bool unreadable = !removed && !decoded_.diagnostics.empty();
+  for (model::Update& update : decoded_.updates) take(std::move(update), unreadable);
 }
 
-void Intake::note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems) {
+void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
   if (problems.empty()) {
-    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + " can be used now");
+    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + (removed ? " is gone" : " can be used now"));
   } else {
     bad_objects_.insert(object);
+    std::vector<model::Diagnostic> told;  // many members of one value may have the same fault
     for (const model::Diagnostic& problem : problems) {
+      if (std::find(told.begin(), told.end(), problem) != told.end()) continue;
+      told.push_back(problem);
       log_.warning("data.bad_object", problem.text, {{"object", problem.object}, {"field", problem.field}});
     }
   }
   metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
 }
 
-void Intake::take(model::Update update) {
+void Intake::take(model::Update update, bool unreadable) {
   metrics_->updates[update.index()].add();
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
-    take_document(*document);
+    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is meant.
+    if (!unreadable || document->value) take_document(*document);
     bgp_.updates.insert_or_assign(bgp_key(*document), update);
     return;
   }

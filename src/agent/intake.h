@@ -80,12 +80,12 @@ class Intake {
   void on(store::Diagnostic event);
 
   void decode(const store::KeyValue& item, bool removed);
-  void take(model::Update update);
+  void take(model::Update update, bool unreadable);  // `unreadable`: of a value that has problems
   void take_document(const model::DocumentChange& change);
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
-  void note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems);
+  void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
   void report_health();
 

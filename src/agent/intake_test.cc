@@ -178,6 +178,22 @@ TEST(Intake, ConfigurationChanges) {
   }
 }
 
+// The defaults may be the opposite of what is meant: rather the last configuration that could be read.
+TEST(Intake, WhatConfiguresTheAgentStaysWhileItCannotBeRead) {
+  Fixture f;
+  f.start();
+  for (const std::string& key : {kFelix + "default", kCluster, kRoot + "nodes/h1"}) {
+    f.store.write(key, "{broken");
+    f.settle();
+    EXPECT_TRUE(f.leaves.empty()) << key;
+    EXPECT_THAT(f.log.lines, HasSubstr("data.bad_object"));
+  }
+  f.store.write(kCluster, std::nullopt);
+  f.settle();
+  ASSERT_FALSE(f.leaves.empty());
+  EXPECT_EQ(f.leaves.front().first, ShutdownCause::kDatastoreUnready);
+}
+
 // What changed between reading the configuration and the first snapshot must not be lost.
 TEST(Intake, AChangeBeforeTheFirstSnapshotCounts) {
   Fixture f;

@@ -119,8 +119,11 @@ void Startup::evaluate() {
   for (const auto& [key, value] : documents_) {
     const config::Document document = parse_document(value);
     if (!document) {
-      unparsable.push_back({config::Severity::kWarning, config::Source::kGlobal, key, "",
-                            "is not a JSON object and is taken as absent", "write it again with percalectl"});
+      // Without it the defaults would hold: another interface prefix, and every guest is unprotected. Pools only route.
+      const bool fatal = !key.starts_with(kIpPools);
+      unparsable.push_back({fatal ? config::Severity::kError : config::Severity::kWarning, config::Source::kGlobal, key, "",
+                            fatal ? "is not a JSON object" : "is not a JSON object and is taken as absent",
+                            "write it again with percalectl, or delete it"});
       continue;
     }
     const auto name = [&key](std::string_view prefix) { return key.substr(prefix.size()); };
@@ -130,6 +133,12 @@ void Startup::evaluate() {
     if (key.starts_with(kIpPools)) {
       if (auto pool = parse_pool(*document)) pools.push_back(*std::move(pool));
     }
+  }
+  if (has_errors(unparsable)) {
+    std::string keys;
+    for (const config::Diagnostic& d : unparsable) keys += (keys.empty() ? "" : ", ") + d.parameter;
+    log_diagnostics(log_, unparsable);
+    return retry("not a JSON object: " + keys + "; write it again with percalectl, or delete it", "config.errors");
   }
   result_.configuration = tracker.evaluate();
   if (!result_.configuration.datastore_ready) {

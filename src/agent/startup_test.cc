@@ -151,17 +151,30 @@ TEST(Startup, AFatalValueInTheDatastoreIsNamedUntilRepaired) {
   EXPECT_TRUE(s.result);
 }
 
-TEST(Startup, AResourceThatIsNoJsonIsSetAside) {
+// Starting without it would mean the default interface prefix, and every guest unprotected.
+TEST(Startup, AConfigurationThatNobodyCanReadIsNamedUntilRepaired) {
+  for (const char* bad : {"{broken", "", "[]", R"({"spec":7})", R"({"spec":{"interfacePrefix":{"a":[]}}})"}) {
+    Starting s;
+    s.initial = {{kCluster, kReadyCluster}, {kFelix + "default", bad}};
+    s.startup.start();
+    s.loop.advance(seconds(5));
+    EXPECT_FALSE(s.result) << bad;
+    EXPECT_THAT(s.log.lines, HasSubstr("config.problem")) << bad;
+    s.store->write(kFelix + "default", R"({"spec":{"maxIpsetSize":5}})");
+    s.loop.advance(seconds(2));
+    ASSERT_TRUE(s.result) << bad;
+    EXPECT_EQ(s.result->configuration.resolved.integer(P::kMaxIpsetSize), 5);
+  }
+}
+
+TEST(Startup, APoolThatIsNoJsonIsSetAside) {
   Starting s;
-  s.initial = {{kCluster, kReadyCluster},
-               {kFelix + "default", "{broken"},
-               {kFelix + "node.h1", R"({"spec":{"maxIpsetSize":5}})"}};
+  s.initial = {{kCluster, kReadyCluster}, {"/calico/resources/v3/projectcalico.org/ippools/p", "{broken"}};
   s.startup.start();
   s.loop.advance(seconds(1));
   ASSERT_TRUE(s.result);
-  EXPECT_EQ(s.result->configuration.resolved.integer(P::kMaxIpsetSize), 5);
   ASSERT_EQ(s.result->configuration.diagnostics.size(), 1u);
-  EXPECT_THAT(s.result->configuration.diagnostics[0].text(), HasSubstr("felixconfigurations/default"));
+  EXPECT_THAT(s.result->configuration.diagnostics[0].text(), HasSubstr("ippools/p"));
 }
 
 TEST(Startup, AnUnreadableFileIsTriedAgain) {

@@ -65,7 +65,10 @@ class SpecReader {
     } else {
       text = scalar(*parameter, value);
     }
-    if (!text) return report(name, json::serialize(value), "has the wrong form; it is ignored");
+    // Not ignored: the default may be the opposite of what was meant, such as the prefix of the guests' interfaces.
+    if (!text) {
+      return report(name, json::serialize(value), "has the wrong form", "write it as `percalectl explain` says", Severity::kError);
+    }
     if (!text->empty()) out_.raw[std::string(parameter->name)] = *std::move(text);
   }
 
@@ -169,13 +172,16 @@ class SpecReader {
     return protocol + (v6 ? ":[" + network + "]:" : ":" + network + ":") + *port_text;
   }
 
-  void report(std::string_view name, std::string value, std::string problem, std::string remedy = "") {
+ public:
+  void report(std::string_view name, std::string value, std::string problem, std::string remedy = "",
+              Severity severity = Severity::kWarning) {
     constexpr std::size_t kLongestShown = 200;
     if (value.size() > kLongestShown) value = value.substr(0, kLongestShown) + "…";
     out_.diagnostics.push_back(
-        {Severity::kWarning, source_, std::string(name), std::move(value), std::move(problem), std::move(remedy)});
+        {severity, source_, std::string(name), std::move(value), std::move(problem), std::move(remedy)});
   }
 
+ private:
   Source source_;
   ResourceParameters& out_;
 };
@@ -215,6 +221,8 @@ ResourceParameters from_felix_configuration(const json::object& resource, Source
   SpecReader reader(source, out);
   if (const json::object* spec = object_in(resource, "spec")) {
     for (const auto& [name, value] : *spec) reader.field({name.data(), name.size()}, value);
+  } else if (const json::value* other = resource.if_contains("spec"); other != nullptr && !other->is_null()) {
+    reader.report("spec", json::serialize(*other), "is not an object", "write the FelixConfiguration again", Severity::kError);
   }
   const json::object* metadata = object_in(resource, "metadata");
   const json::object* annotations = metadata != nullptr ? object_in(*metadata, "annotations") : nullptr;

@@ -70,7 +70,8 @@ TEST(FelixConfiguration, WhatCannotBeUsedIsReportedAndTheRestCounts) {
   EXPECT_EQ(p.raw, (RawMap{{"HealthPort", "abc"}, {"ReportingIntervalSecs", "soon"}}));
   ASSERT_EQ(p.diagnostics.size(), 3u);
   EXPECT_THAT(p.diagnostics[0].text(), HasSubstr("noSuchField from datastore (per-host)"));
-  EXPECT_THAT(from_felix_configuration(parse(R"({"spec":7})"), Source::kGlobal).raw, IsEmpty());
+  EXPECT_EQ(p.diagnostics[1].severity, Severity::kError);  // of a known parameter
+  EXPECT_TRUE(has_errors(from_felix_configuration(parse(R"({"spec":7})"), Source::kGlobal).diagnostics));
   EXPECT_THAT(from_felix_configuration(parse("{}"), Source::kGlobal).raw, IsEmpty());
 }
 

@@ -226,6 +226,7 @@ void Dataplane::turn() {
   retry_timer_ = {};
   turn_started_ = loop_.now();
   turn_clean_ = true;
+  rules_failed_ = false;
   retry_after_.reset();
 
   for (FamilyPlane* plane : planes_) note(plane->sets.apply_updates(), "IP sets");
@@ -246,12 +247,16 @@ void Dataplane::turn() {
 
 void Dataplane::rules_done(kernel::ApplyReport report, base::Instant started) {
   note(report, "rules");
+  rules_failed_ = rules_failed_ || !report.problems.empty();
   if (--rules_pending_ > 0) return;
   path_.rules.observe(seconds(loop_.now() - started));
   end_of_turn();
 }
 
 void Dataplane::end_of_turn() {
+  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it. A chain that
+  // the kernel refuses for good leaves nothing dirty.
+  if (rules_failed_ && !rules_written()) turn_clean_ = false;
   for (FamilyPlane* plane : planes_) {
     // A set may still be named by rules that could not be written; destroying it would fail and be tried for ever.
     if (!plane->rules.dirty()) note(plane->sets.apply_deletions(), "IP set deletions");
@@ -319,6 +324,10 @@ void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::
 // --- Outputs
 // ------------------------------------------------------------------------------------------------------------------
 
+bool Dataplane::rules_written() const {
+  return std::none_of(planes_.begin(), planes_.end(), [](const FamilyPlane* plane) { return plane->rules.dirty(); });
+}
+
 void Dataplane::publish_statuses() {
   for (const std::string& name : interfaces_.take_touched()) {
     const auto found = by_interface_.find(name);
@@ -328,8 +337,7 @@ void Dataplane::publish_statuses() {
   }
   const auto& owners = renderer_.objects().workloads;
   // An endpoint is up only once its rules are in: withhold "up", never "down", while a table could not be written.
-  const bool rules_written =
-      std::none_of(planes_.begin(), planes_.end(), [](const auto* p) { return p->rules.dirty(); });
+  const bool written = rules_written();
   std::set<model::WorkloadEndpointKey> later;
   for (const model::WorkloadEndpointKey& key : std::exchange(status_dirty_, {})) {
     const auto found = workloads_.find(key);
@@ -343,7 +351,7 @@ void Dataplane::publish_statuses() {
     const std::string& interface = entry.workload->interface->name;
     const auto owner = owners.find(interface);
     const bool up = owner != owners.end() && owner->second.key == key && interfaces_.up(interface);
-    if (up && !rules_written) {
+    if (up && !written) {
       later.insert(key);
       continue;
     }
@@ -390,6 +398,17 @@ void Dataplane::publish_gauges() {
     total = std::max(total, plane->sets.total_sets());
   }
   total_sets_.set(static_cast<double>(total));
+  const WriteCounts now = writes();
+  const auto add = [this](const char* kind, std::uint64_t before, std::uint64_t after) {
+    constexpr std::string_view kHelp = "Requests that change the kernel, by kind; of rules: restores.";
+    metrics_.counter("percale_dataplane_writes", kHelp, {{"kind", kind}}).add(after - before);
+  };
+  add("ipset", published_.sets, now.sets);
+  add("rules", published_.rules, now.rules);
+  add("route", published_.routes, now.routes);
+  add("neighbour", published_.neighbours, now.neighbours);
+  add("sysctl", published_.sysctls, now.sysctls);
+  published_ = now;
 }
 
 WriteCounts Dataplane::writes() const {

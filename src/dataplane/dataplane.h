@@ -144,6 +144,7 @@ class Dataplane final : public kernel::LinkListener {
   void note(const kernel::ApplyReport& report, std::string_view what);
   void arm_retry();
   void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  bool rules_written() const;
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
@@ -167,7 +168,8 @@ class Dataplane final : public kernel::LinkListener {
   int rules_pending_ = 0;  // restores under way
   bool first_turn_done_ = false;
   bool in_sync_ = false;
-  bool turn_clean_ = true;  // nothing left to retry in the turn under way
+  bool turn_clean_ = true;   // nothing left to retry in the turn under way
+  bool rules_failed_ = false;  // a table could not be read or written in the turn under way
   std::optional<base::Duration> retry_after_;
   base::Duration backoff_{};
   base::TimerId retry_timer_{};
@@ -193,6 +195,7 @@ class Dataplane final : public kernel::LinkListener {
   base::Counter failures_;
   std::map<const FamilyPlane*, base::Gauge> set_gauges_;
   base::Gauge total_sets_;
+  WriteCounts published_;  // as last told to the metrics
 };
 
 }  // namespace dataplane
