@@ -2,41 +2,15 @@
 
 #include <algorithm>
 
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/digest.h"
-#include "model/selector/program.h"
-#include "model/selector/restrictions.h"
-#include "model/selector/tree.h"
+#include "model/selector/body.h"
 
 namespace model {
 
-struct Selector::Body {
-  std::string canonical;
-  std::string unique_id;
-  selector::Program program;
-  selector::Restrictions restrictions;
-};
-
-namespace {
-
-// The identifier comes from the tree, not from reading the canonical text again: the two differ for !(!x), spec §5.4.
-std::shared_ptr<const Selector::Body> build(const selector::Tree& tree, base::Interner& interner) {
-  auto body = std::make_shared<Selector::Body>();
-  body->canonical = selector::print_tree(tree);
-  body->unique_id = hashed_id("s:", body->canonical);
-  body->program = selector::Program::compile(tree, interner);
-  body->restrictions = selector::derive_restrictions(tree, interner);
-  return body;
-}
-
-// all() has no labels, so this interner stays empty and nothing refers to it later.
-std::shared_ptr<const Selector::Body> build_all() {
-  base::Interner interner;
-  return build(selector::Tree{{selector::Node{}}, 0}, interner);
-}
-
-}  // namespace
+void intrusive_ptr_add_ref(const Selector::Body* body) { body->add_reference(); }
+void intrusive_ptr_release(const Selector::Body* body) { body->drop_reference(); }
 
 std::string hashed_id(std::string_view kind, std::string_view content) {
   std::string id(kind);
@@ -45,22 +19,25 @@ std::string hashed_id(std::string_view kind, std::string_view content) {
 }
 
 Selector::Selector() {
-  static const std::shared_ptr<const Body> kAll = build_all();
-  body_ = kAll;
+  static const Selector kAll = [] {
+    base::Interner interner;  // all() has no labels, so it stays empty and nothing refers to it later
+    return Selector(Body::create("", selector::Tree{{selector::Node{}}, 0}, interner));
+  }();
+  body_ = kAll.body_;
 }
 
 base::Result<Selector> Selector::parse(std::string_view text, base::Interner& interner) {
   auto tree = selector::parse_tree(text);
   if (!tree) return base::fail(std::move(tree).error());
-  return Selector(build(*tree, interner));
+  return Selector(Body::create(text, *tree, interner));
 }
 
-bool Selector::matches(std::span<const Label> labels) const { return body_->program.matches(labels); }
-const std::string& Selector::canonical() const { return body_->canonical; }
-const std::string& Selector::unique_id() const { return body_->unique_id; }
-std::span<const LabelRestriction> Selector::restrictions() const { return body_->restrictions.labels; }
-bool Selector::is_impossible() const { return body_->restrictions.impossible; }
-bool Selector::matches_everything() const { return body_->canonical == "all()"; }
+bool Selector::matches(std::span<const Label> labels) const { return body_->program().matches(labels); }
+const std::string& Selector::canonical() const { return body_->canonical(); }
+const std::string& Selector::unique_id() const { return body_->unique_id(); }
+std::span<const LabelRestriction> Selector::restrictions() const { return body_->restrictions(); }
+bool Selector::is_impossible() const { return body_->is_impossible(); }
+bool Selector::matches_everything() const { return body_->matches_everything(); }
 
 namespace {
 // Below this many texts a sweep is not worth its while.
@@ -68,9 +45,21 @@ constexpr std::size_t kSmallestSweep = 256;
 }  // namespace
 
 struct SelectorCache::Table {
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(const Selector& selector) const { return (*this)(selector.body_->text()); }
+  };
+  struct TextEqual {
+    using is_transparent = void;
+    bool operator()(const Selector& a, const Selector& b) const { return a.body_ == b.body_; }
+    bool operator()(const Selector& a, std::string_view b) const { return a.body_->text() == b; }
+    bool operator()(std::string_view a, const Selector& b) const { return a == b.body_->text(); }
+  };
+
   explicit Table(base::Interner& i) : interner(i) {}
   base::Interner& interner;
-  boost::unordered_flat_map<std::string, Selector> by_text;
+  boost::unordered_flat_set<Selector, TextHash, TextEqual> by_text;
   std::size_t sweep_at = kSmallestSweep;
 };
 
@@ -79,16 +68,15 @@ SelectorCache::~SelectorCache() = default;
 
 base::Result<Selector> SelectorCache::parse(std::string_view text) {
   auto& known = table_->by_text;
-  std::string key(text);
-  if (const auto found = known.find(key); found != known.end()) return found->second;
+  if (const auto found = known.find(text); found != known.end()) return *found;
   auto selector = Selector::parse(text, table_->interner);
   if (!selector) return selector;
   if (known.size() >= table_->sweep_at) {
     // A body that only the cache refers to cannot gain an owner elsewhere meanwhile.
-    erase_if(known, [](const auto& entry) { return entry.second.body_.use_count() == 1; });
+    erase_if(known, [](const Selector& unused) { return unused.body_->has_one_reference(); });
     table_->sweep_at = std::max(kSmallestSweep, 2 * known.size());
   }
-  known.emplace(std::move(key), *selector);
+  known.insert(*selector);
   return selector;
 }
 

@@ -1,8 +1,8 @@
 // selector.h: Calico's selector language (spec datamodel §5): parse, canonical text, unique ID, evaluation, and the
 // label restrictions from which an index can tell which endpoints need to be looked at.
 //
-// A Selector is immutable and cheap to copy (one shared pointer); equal canonical text does not imply equal pointers
-// unless both came from the same SelectorCache. Evaluation allocates nothing.
+// A Selector is immutable and cheap to copy (one pointer). Evaluation allocates nothing. Copies may be used by any
+// threads.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include "base/result.h"
 #include "base/symbol.h"
@@ -23,7 +24,7 @@ struct LabelRestriction {
   Symbol name;
   bool must_be_present = false;
   bool must_be_absent = false;
-  std::optional<std::vector<Symbol>> values;  // if set, the value must be one of these; sorted by id
+  std::optional<std::span<const Symbol>> values;  // if set, the value must be one of these; sorted by id
 };
 
 class Selector {
@@ -34,8 +35,12 @@ class Selector {
   static base::Result<Selector> parse(std::string_view text, base::Interner& interner);
 
   bool matches(std::span<const Label> labels) const;  // labels sorted as model::Labels
-  const std::string& canonical() const;               // spec §5.4
-  const std::string& unique_id() const;               // "s:" + 38 characters, spec §5.5
+  // Made when first asked for, and kept as long as any copy of the selector.
+  const std::string& canonical() const;  // spec §5.4
+  const std::string& unique_id() const;  // "s:" + 38 characters, spec §5.5
+  // The same for copies of one selector, so also for equal texts from one SelectorCache. Means nothing once they are
+  // gone.
+  const void* identity() const { return body_.get(); }
 
   // Restrictions every matching label set fulfils, sorted by name id; empty means "cannot tell, look at all".
   std::span<const LabelRestriction> restrictions() const;
@@ -46,12 +51,13 @@ class Selector {
     return a.body_ == b.body_ || a.canonical() == b.canonical();
   }
 
-  struct Body;
-
  private:
-  explicit Selector(std::shared_ptr<const Body> body) : body_(std::move(body)) {}
+  class Body;
+  explicit Selector(const Body* body) : body_(body) {}
+  friend void intrusive_ptr_add_ref(const Body* body);
+  friend void intrusive_ptr_release(const Body* body);
   friend class SelectorCache;
-  std::shared_ptr<const Body> body_;
+  boost::intrusive_ptr<const Body> body_;
 };
 
 // Parses each distinct text once. Ten thousand policies with thirty selectors between them hold thirty syntax trees.

@@ -10,7 +10,7 @@
 namespace calc {
 namespace {
 
-const std::vector<model::Symbol>& values_for(const Condition& condition, model::Symbol name) {
+std::span<const model::Symbol> values_for(const Condition& condition, model::Symbol name) {
   for (const model::LabelRestriction& restriction : condition.selector.restrictions()) {
     if (restriction.name == name && restriction.values) return *restriction.values;
   }

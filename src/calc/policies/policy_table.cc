@@ -8,7 +8,7 @@
 namespace calc {
 
 PolicyTable::SlotId PolicyTable::slot_for(const model::Selector& selector) {
-  const auto [known, is_new] = by_selector_.try_emplace(&selector.canonical(), kNoIndex);
+  const auto [known, is_new] = by_selector_.try_emplace(selector.identity(), kNoIndex);
   if (!is_new) return known->second;
   const SlotId slot = slots_.allocate();
   known->second = slot;
@@ -21,7 +21,7 @@ void PolicyTable::leave_slot(PolicyId id) {
   Slot& slot = slots_[slot_id];
   slot.policies.erase(id);
   if (!slot.policies.empty()) return;
-  by_selector_.erase(&selector_of(slot_id).canonical());
+  by_selector_.erase(selector_of(slot_id).identity());
   local_.remove(slot_id);
   slots_.release(slot_id);
 }

@@ -123,9 +123,8 @@ class PolicyTable {
   Slab<Entry> policies_;
   boost::unordered_flat_set<PolicyId, KeyHash, KeyEqual> by_key_;
   Slab<Slot> slots_;
-  // Selectors parsed from one text are one object (SelectorCache), so its address tells them apart; two objects of
-  // equal text only mean one entry more.
-  boost::unordered_flat_map<const std::string*, SlotId> by_selector_;
+  // By identity: two selectors of equal text that are not copies only mean one entry more.
+  boost::unordered_flat_map<const void*, SlotId> by_selector_;
 
   Ids dirty_policies_;
   std::set<model::PolicyKey> removed_;  // announced, then erased

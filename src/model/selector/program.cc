@@ -5,6 +5,7 @@
 #include "base/check.h"
 
 namespace model::selector {
+namespace {
 
 // Emits tests front to back. An operand's jump target is often the test after it, whose index is known only once the
 // operand has been emitted; counting the tests of each operand first gives it in advance.
@@ -18,17 +19,14 @@ class Compiler {
     }
   }
 
-  Program compile() {
-    CHECK(sizes_[tree_.root] < Program::kReject);
-    program_.tests_.reserve(sizes_[tree_.root]);
-    emit(tree_.root, Program::kAccept, Program::kReject);
-    program_.set_values_.shrink_to_fit();
-    return std::move(program_);
+  Compiled compile() {
+    CHECK(sizes_[tree_.root] < kReject);
+    compiled_.tests.reserve(sizes_[tree_.root]);
+    emit(tree_.root, kAccept, kReject);
+    return std::move(compiled_);
   }
 
  private:
-  using Target = Program::Target;
-
   void emit(NodeIndex index, Target on_true, Target on_false) {
     const Node& node = tree_[index];
     switch (node.kind) {
@@ -50,7 +48,7 @@ class Compiler {
 
   void emit_chain(const Node& node, Target on_true, Target on_false) {
     for (const NodeIndex operand : node.operands) {
-      const auto after = static_cast<Target>(program_.tests_.size()) + sizes_[operand];
+      const auto after = static_cast<Target>(compiled_.tests.size()) + sizes_[operand];
       const bool last = operand == node.operands.back();
       if (node.kind == NodeKind::kAnd) {
         emit(operand, last ? on_true : after, on_false);
@@ -61,7 +59,7 @@ class Compiler {
   }
 
   void emit_test(const Node& node, Target on_true, Target on_false) {
-    Program::Test test;
+    Test test;
     test.kind = node.kind;
     test.on_true = on_true;
     test.on_false = on_false;
@@ -71,11 +69,11 @@ class Compiler {
     } else if (!node.values.empty()) {
       test.value = interner_.intern(node.values.front());
     }
-    program_.tests_.push_back(test);
+    compiled_.tests.push_back(test);
   }
 
-  void add_set(Program::Test& test, const std::vector<std::string_view>& values) {
-    auto& all = program_.set_values_;
+  void add_set(Test& test, const std::vector<std::string_view>& values) {
+    auto& all = compiled_.set_values;
     test.set_first = static_cast<std::uint32_t>(all.size());
     test.set_count = static_cast<std::uint32_t>(values.size());
     for (const std::string_view value : values) all.push_back(interner_.intern(value));
@@ -85,10 +83,12 @@ class Compiler {
   const Tree& tree_;
   base::Interner& interner_;
   std::vector<std::uint32_t> sizes_;
-  Program program_;
+  Compiled compiled_;
 };
 
-Program Program::compile(const Tree& tree, base::Interner& interner) { return Compiler(tree, interner).compile(); }
+}  // namespace
+
+Compiled compile(const Tree& tree, base::Interner& interner) { return Compiler(tree, interner).compile(); }
 
 bool Program::matches(std::span<const Label> labels) const {
   Target next = 0;
@@ -122,7 +122,7 @@ bool Program::holds(const Test& test, const Label* label) const {
 bool Program::in_set(const Test& test, Symbol value) const {
   // Comparing symbols for equality touches no memory but the array; the ids needed for a binary search do.
   constexpr std::uint32_t kLongestScan = 16;
-  const auto set = std::span(set_values_).subspan(test.set_first, test.set_count);
+  const auto set = set_values_.subspan(test.set_first, test.set_count);
   if (set.size() <= kLongestScan) return std::find(set.begin(), set.end(), value) != set.end();
   return std::binary_search(set.begin(), set.end(), value, [](Symbol a, Symbol b) { return a.id() < b.id(); });
 }

@@ -19,32 +19,38 @@
 
 namespace model::selector {
 
+using Target = std::uint32_t;
+inline constexpr Target kAccept = UINT32_MAX;
+inline constexpr Target kReject = UINT32_MAX - 1;
+
+struct Test {
+  NodeKind kind = NodeKind::kAll;
+  Target on_true = kAccept;
+  Target on_false = kReject;
+  std::uint32_t set_first = 0;  // of memberships: a range of the values, sorted by symbol id
+  Symbol label;
+  Symbol value;  // of comparisons
+  std::uint32_t set_count = 0;
+};
+
+struct Compiled {
+  std::vector<Test> tests;
+  std::vector<Symbol> set_values;
+};
+Compiled compile(const Tree& tree, base::Interner& interner);
+
+// A view of what was compiled.
 class Program {
  public:
-  static Program compile(const Tree& tree, base::Interner& interner);
+  Program(std::span<const Test> tests, std::span<const Symbol> set_values) : tests_(tests), set_values_(set_values) {}
   bool matches(std::span<const Label> labels) const;
 
  private:
-  friend class Compiler;
-  using Target = std::uint32_t;
-  static constexpr Target kAccept = UINT32_MAX;
-  static constexpr Target kReject = UINT32_MAX - 1;
-
-  struct Test {
-    NodeKind kind = NodeKind::kAll;
-    Target on_true = kAccept;
-    Target on_false = kReject;
-    Symbol label;
-    Symbol value;                 // of comparisons
-    std::uint32_t set_first = 0;  // of memberships: a range of set_values_, sorted by symbol id
-    std::uint32_t set_count = 0;
-  };
-
   bool holds(const Test& test, const Label* label) const;
   bool in_set(const Test& test, Symbol value) const;
 
-  std::vector<Test> tests_;
-  std::vector<Symbol> set_values_;
+  std::span<const Test> tests_;
+  std::span<const Symbol> set_values_;
 };
 
 }  // namespace model::selector

@@ -13,7 +13,7 @@ bool by_id(Symbol a, Symbol b) { return a.id() < b.id(); }
 struct ById {
   bool operator()(Symbol a, Symbol b) const { return by_id(a, b); }
 };
-using ByLabel = std::map<Symbol, LabelRestriction, ById>;
+using ByLabel = std::map<Symbol, Restriction, ById>;
 
 // Empty: nothing can match.
 using Derived = std::optional<ByLabel>;
@@ -43,7 +43,7 @@ class Deriver {
   }
 
  private:
-  Derived only(LabelRestriction restriction) const {
+  Derived only(Restriction restriction) const {
     ByLabel result;
     result.emplace(restriction.name, std::move(restriction));
     return result;
@@ -85,7 +85,7 @@ class Deriver {
   }
 
   // False if both cannot hold.
-  static bool tighten(LabelRestriction& restriction, const LabelRestriction& other) {
+  static bool tighten(Restriction& restriction, const Restriction& other) {
     restriction.must_be_present |= other.must_be_present;
     restriction.must_be_absent |= other.must_be_absent;
     if (restriction.must_be_present && restriction.must_be_absent) return false;
@@ -129,7 +129,7 @@ class Deriver {
   }
 
   // False if nothing is left to demand. Values are only appended; the caller sorts them once at the end.
-  static bool loosen(LabelRestriction& restriction, const LabelRestriction& other) {
+  static bool loosen(Restriction& restriction, const Restriction& other) {
     restriction.must_be_present &= other.must_be_present;
     restriction.must_be_absent &= other.must_be_absent;
     if (restriction.values && other.values) {
