@@ -228,7 +228,8 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
 
 void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
   if (problems.empty()) {
-    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + (removed ? " is gone" : " can be used now"));
+    if (bad_objects_.erase(object) > 0)
+      log_.info("data.repaired", object + (removed ? " is gone" : " can be used now"));
   } else {
     bad_objects_.insert(object);
     std::vector<model::Diagnostic> told;  // many members of one value may have the same fault
@@ -244,7 +245,8 @@ void Intake::note_problems(const std::string& object, bool removed, const std::v
 void Intake::take(model::Update update, bool unreadable) {
   metrics_->updates[update.index()].add();
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
-    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is meant.
+    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is
+    // meant.
     if (!unreadable || document->value) take_document(*document);
     bgp_.updates.insert_or_assign(bgp_key(*document), update);
     return;

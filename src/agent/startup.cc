@@ -121,8 +121,8 @@ void Startup::evaluate() {
     if (!document) {
       // Without it the defaults would hold: another interface prefix, and every guest is unprotected. Pools only route.
       const bool fatal = !key.starts_with(kIpPools);
-      unparsable.push_back({fatal ? config::Severity::kError : config::Severity::kWarning, config::Source::kGlobal, key, "",
-                            fatal ? "is not a JSON object" : "is not a JSON object and is taken as absent",
+      unparsable.push_back({fatal ? config::Severity::kError : config::Severity::kWarning, config::Source::kGlobal, key,
+                            "", fatal ? "is not a JSON object" : "is not a JSON object and is taken as absent",
                             "write it again with percalectl, or delete it"});
       continue;
     }

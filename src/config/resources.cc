@@ -67,7 +67,8 @@ class SpecReader {
     }
     // Not ignored: the default may be the opposite of what was meant, such as the prefix of the guests' interfaces.
     if (!text) {
-      return report(name, json::serialize(value), "has the wrong form", "write it as `percalectl explain` says", Severity::kError);
+      return report(name, json::serialize(value), "has the wrong form", "write it as `percalectl explain` says",
+                    Severity::kError);
     }
     if (!text->empty()) out_.raw[std::string(parameter->name)] = *std::move(text);
   }
@@ -222,7 +223,8 @@ ResourceParameters from_felix_configuration(const json::object& resource, Source
   if (const json::object* spec = object_in(resource, "spec")) {
     for (const auto& [name, value] : *spec) reader.field({name.data(), name.size()}, value);
   } else if (const json::value* other = resource.if_contains("spec"); other != nullptr && !other->is_null()) {
-    reader.report("spec", json::serialize(*other), "is not an object", "write the FelixConfiguration again", Severity::kError);
+    reader.report("spec", json::serialize(*other), "is not an object", "write the FelixConfiguration again",
+                  Severity::kError);
   }
   const json::object* metadata = object_in(resource, "metadata");
   const json::object* annotations = metadata != nullptr ? object_in(*metadata, "annotations") : nullptr;

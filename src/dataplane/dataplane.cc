@@ -254,8 +254,8 @@ void Dataplane::rules_done(kernel::ApplyReport report, base::Instant started) {
 }
 
 void Dataplane::end_of_turn() {
-  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it. A chain that
-  // the kernel refuses for good leaves nothing dirty.
+  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it. A chain
+  // that the kernel refuses for good leaves nothing dirty.
   if (rules_failed_ && !rules_written()) turn_clean_ = false;
   for (FamilyPlane* plane : planes_) {
     // A set may still be named by rules that could not be written; destroying it would fail and be tried for ever.

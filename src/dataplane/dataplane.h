@@ -168,7 +168,7 @@ class Dataplane final : public kernel::LinkListener {
   int rules_pending_ = 0;  // restores under way
   bool first_turn_done_ = false;
   bool in_sync_ = false;
-  bool turn_clean_ = true;   // nothing left to retry in the turn under way
+  bool turn_clean_ = true;     // nothing left to retry in the turn under way
   bool rules_failed_ = false;  // a table could not be read or written in the turn under way
   std::optional<base::Duration> retry_after_;
   base::Duration backoff_{};

@@ -83,7 +83,7 @@ class IptablesSyncer {
   void request_read_back();
 
   bool busy() const { return busy_; }  // a program is running
-  bool dirty() const;  // something is not in the kernel as wanted, or the kernel has not been read yet
+  bool dirty() const;                  // something is not in the kernel as wanted, or the kernel has not been read yet
   const IptablesCounters& counters() const { return counters_; }
 
   // Between retries of a failing table or read; doubles from the first to the last.

@@ -39,10 +39,11 @@ os::Outcome AgentProcess::program(std::vector<std::string> arguments) {
 void AgentProcess::launch(std::vector<std::string> arguments, std::vector<std::string> environment) {
   outcome_.reset();
   arguments.insert(arguments.begin(), PERCALED);
-  auto started = os::Process::start(
-      loop_,
-      {.arguments = std::move(arguments), .extra_environment = std::move(environment), .timeout = std::chrono::seconds(90)},
-      [this](os::Outcome outcome) { outcome_ = std::move(outcome); });
+  auto started = os::Process::start(loop_,
+                                    {.arguments = std::move(arguments),
+                                     .extra_environment = std::move(environment),
+                                     .timeout = std::chrono::seconds(90)},
+                                    [this](os::Outcome outcome) { outcome_ = std::move(outcome); });
   ASSERT_TRUE(started) << started.error().text();
   agent_ = *std::move(started);
 }

@@ -1,9 +1,9 @@
-// Bad input from etcd, with real packets beside it: a guest that allows everything, and a vault that nobody may reach. Whatever is
-// wrong is named in the log, the vault stays closed, and good objects go on working.
-#include <csignal>
+// Bad input from etcd, with real packets beside it: a guest that allows everything, and a vault that nobody may reach.
+// Whatever is wrong is named in the log, the vault stays closed, and good objects go on working.
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -47,14 +47,16 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
   void SetUp() override {
     if (!guests_) GTEST_SKIP() << "needs root and namespaces";
     etcd_ = std::make_unique<EtcdServer>();
-    put("clusterinformations/default", R"({"kind":"ClusterInformation","apiVersion":"projectcalico.org/v3","metadata":{"name":"default"},)"
-                                       R"("spec":{"clusterType":"openstack","datastoreReady":true}})");
+    put("clusterinformations/default",
+        R"({"kind":"ClusterInformation","apiVersion":"projectcalico.org/v3","metadata":{"name":"default"},)"
+        R"("spec":{"clusterType":"openstack","datastoreReady":true}})");
     put("felixconfigurations/default",
         R"({"kind":"FelixConfiguration","apiVersion":"projectcalico.org/v3","metadata":{"name":"default"},)"
         R"("spec":{"interfacePrefix":"tap","endpointReportingEnabled":true}})");
     put("profiles/open", R"({"kind":"Profile","apiVersion":"projectcalico.org/v3","metadata":{"name":"open"},)"
                          R"("spec":{"ingress":[{"action":"Allow"}],"egress":[{"action":"Allow"}]}})");
-    for (const std::size_t guest : {kClient, kOpen, kVault}) etcd_->ctl({"put", endpoint_key(guest), endpoint(guest, guest)});
+    for (const std::size_t guest : {kClient, kOpen, kVault})
+      etcd_->ctl({"put", endpoint_key(guest), endpoint(guest, guest)});
   }
   // No agent outlives its test.
   void TearDown() override {
@@ -66,11 +68,12 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
 
   static std::string endpoint(std::size_t guest, std::size_t address_of) {
     const std::string number = std::to_string(guest);
-    return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":"h1-openstack-vm)" + number +
-           R"(-port","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm)" + number +
+    return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":"h1-openstack-vm)" +
+           number + R"(-port","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm)" + number +
            R"(","node":"h1","endpoint":"port","interfaceName":")" + guests_->all()[guest].interface + R"(","mac":")" +
            base::to_string(guests_->all()[guest].mac) + R"(","ipNetworks":[")" +
-           base::to_string(guests_->all()[address_of].v4) + R"(/32"],"profiles":[)" + (guest == kVault ? "" : R"("open")") + "]}}";
+           base::to_string(guests_->all()[address_of].v4) + R"(/32"],"profiles":[)" +
+           (guest == kVault ? "" : R"("open")") + "]}}";
   }
 
   void put(const std::string& name, const std::string& value) { etcd_->ctl({"put", kRoot + name, value}); }
@@ -121,28 +124,30 @@ struct Malformed {
   std::string key;   // below kRoot, or whole
   std::string name;  // as the log says it
 };
-const Malformed kMalformed[] = {{"clusterinformations/default", "ClusterInformation(default)"},
-                                {"felixconfigurations/default", "FelixConfiguration(default)"},
-                                {"nodes/h1", "Node(h1)"},
-                                {"bgpconfigurations/default", "BGPConfiguration(default)"},
-                                {"bgppeers/bad", "BGPPeer(bad)"},
-                                {"bgpfilters/bad", "BGPFilter(bad)"},
-                                {"ippools/bad", "IPPool(bad)"},
-                                {"tiers/bad", "Tier(bad)"},
-                                {"profiles/bad", "Profile(bad)"},
-                                {"globalnetworkpolicies/bad", "GlobalNetworkPolicy(bad)"},
-                                {"networkpolicies/openstack/bad", "NetworkPolicy(openstack/bad)"},
-                                {"stagedglobalnetworkpolicies/bad", "StagedGlobalNetworkPolicy(bad)"},
-                                {"stagednetworkpolicies/openstack/bad", "StagedNetworkPolicy(openstack/bad)"},
-                                {"globalnetworksets/bad", "GlobalNetworkSet(bad)"},
-                                {"networksets/openstack/bad", "NetworkSet(openstack/bad)"},
-                                {"hostendpoints/bad", "HostEndpoint(bad)"},
-                                {"workloadendpoints/openstack/h1-openstack-bad-port", "WorkloadEndpoint(openstack/h1-openstack-bad-port)"},
-                                {"/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26", "10.65.0.0-26"}};
+const Malformed kMalformed[] = {
+    {"clusterinformations/default", "ClusterInformation(default)"},
+    {"felixconfigurations/default", "FelixConfiguration(default)"},
+    {"nodes/h1", "Node(h1)"},
+    {"bgpconfigurations/default", "BGPConfiguration(default)"},
+    {"bgppeers/bad", "BGPPeer(bad)"},
+    {"bgpfilters/bad", "BGPFilter(bad)"},
+    {"ippools/bad", "IPPool(bad)"},
+    {"tiers/bad", "Tier(bad)"},
+    {"profiles/bad", "Profile(bad)"},
+    {"globalnetworkpolicies/bad", "GlobalNetworkPolicy(bad)"},
+    {"networkpolicies/openstack/bad", "NetworkPolicy(openstack/bad)"},
+    {"stagedglobalnetworkpolicies/bad", "StagedGlobalNetworkPolicy(bad)"},
+    {"stagednetworkpolicies/openstack/bad", "StagedNetworkPolicy(openstack/bad)"},
+    {"globalnetworksets/bad", "GlobalNetworkSet(bad)"},
+    {"networksets/openstack/bad", "NetworkSet(openstack/bad)"},
+    {"hostendpoints/bad", "HostEndpoint(bad)"},
+    {"workloadendpoints/openstack/h1-openstack-bad-port", "WorkloadEndpoint(openstack/h1-openstack-bad-port)"},
+    {"/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26", "10.65.0.0-26"}};
 
 TEST_F(BadInputTest, AMalformedValueUnderEveryWatchedKey) {
   start_protected();
-  for (const Malformed& bad : kMalformed) etcd_->ctl({"put", bad.key.starts_with('/') ? bad.key : kRoot + bad.key, "{broken"});
+  for (const Malformed& bad : kMalformed)
+    etcd_->ctl({"put", bad.key.starts_with('/') ? bad.key : kRoot + bad.key, "{broken"});
   EXPECT_TRUE(wait([] { return metric("percale_bad_objects") >= static_cast<double>(std::size(kMalformed)); }))
       << metric("percale_bad_objects") << (outcome_ ? outcome_->output : "");
   expect_protected("with a malformed value under every key");
@@ -157,8 +162,9 @@ TEST_F(BadInputTest, AMalformedValueUnderEveryWatchedKey) {
 
   // The next start waits, naming what it cannot read, and leaves the rules as they are.
   start();
-  EXPECT_TRUE(wait([] { return get(kHealthPort, "/readiness").body.find("felixconfigurations/default") != std::string::npos; }))
-      << get(kHealthPort, "/readiness").body;
+  EXPECT_TRUE(wait([] {
+    return get(kHealthPort, "/readiness").body.find("felixconfigurations/default") != std::string::npos;
+  })) << get(kHealthPort, "/readiness").body;
   expect_protected("while a start waits for a readable configuration");
   EXPECT_THAT(stop(), HasSubstr("percalectl"));
 }
@@ -171,7 +177,8 @@ TEST_F(BadInputTest, AConfigurationOfTheWrongTypeKeepsTheRulesAndIsNamed) {
   EXPECT_THAT(outcome_->output, HasSubstr("interfacePrefix"));
   expect_protected("after leaving");
   start();
-  EXPECT_TRUE(wait([] { return get(kHealthPort, "/readiness").body.find("configuration has errors") != std::string::npos; }));
+  EXPECT_TRUE(
+      wait([] { return get(kHealthPort, "/readiness").body.find("configuration has errors") != std::string::npos; }));
   expect_protected("while waiting for the repair");
   put("felixconfigurations/default", R"({"spec":{"interfacePrefix":"tap","noSuchParameter":1}})");
   ASSERT_TRUE(ready()) << get(kHealthPort, "/readiness").body;
@@ -183,16 +190,26 @@ TEST_F(BadInputTest, PoliciesThatDoNotParseAllowNothing) {
   const char* const kBad[] = {
       R"({"spec":{"selector":"all((","ingress":[{"action":"Allow"}],"types":["Ingress"]}})",
       R"({"spec":{"selector":"all()","ingress":[{"action":"Alow"}],"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","protocol":"TCP","source":{"nets":["10.9.0.0/333"]}}],"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","source":{"selector":"role = 'x'"}}],"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":{"action":"Allow"},"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","destination":{"ports":[99999]}}],"types":["Ingress"]}})"};
+      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","protocol":"TCP","source":{"nets":["10.9.0.0/333"]}}],"types":["Ingress"]
+}
+})",
+      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","source":{"selector":"role = 'x'"}}],"types":["Ingress"]
+}
+})",
+      R"({"spec":{"selector":"all()","ingress":{"action":"Allow"},"types":["Ingress"]
+}
+})",
+      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","destination":{"ports":[99999]}}],"types":["Ingress"]
+}
+})"};
   start_protected();
-  for (std::size_t i = 0; i < std::size(kBad); ++i) put("globalnetworkpolicies/bad" + std::to_string(i), kBad[i]);
-  EXPECT_TRUE(wait([&] { return metric("percale_bad_objects") >= static_cast<double>(std::size(kBad)); })) << metric("percale_bad_objects");
-  EXPECT_FALSE(reaches(kVault));
-  const std::string log = stop();
-  for (std::size_t i = 0; i < std::size(kBad); ++i) EXPECT_THAT(log, HasSubstr("GlobalNetworkPolicy(bad" + std::to_string(i) + ")"));
+for (std::size_t i = 0; i < std::size(kBad); ++i) put("globalnetworkpolicies/bad" + std::to_string(i), kBad[i]);
+EXPECT_TRUE(wait([&] { return metric("percale_bad_objects") >= static_cast<double>(std::size(kBad)); }))
+    << metric("percale_bad_objects");
+EXPECT_FALSE(reaches(kVault));
+const std::string log = stop();
+for (std::size_t i = 0; i < std::size(kBad); ++i)
+  EXPECT_THAT(log, HasSubstr("GlobalNetworkPolicy(bad" + std::to_string(i) + ")"));
 }
 
 TEST_F(BadInputTest, TwoEndpointsWithOneAddressAreNamed) {
@@ -220,9 +237,11 @@ TEST_F(BadInputTest, StatusKeysFollowTheInterface) {
   etcd_->ctl({"del", endpoint_key(kOpen)});
   EXPECT_TRUE(wait([&] { return value(key).empty(); })) << value(key);
   const std::string process = "/calico/felix/v2/no-region/host/h1/";
-  EXPECT_TRUE(wait([&] { return !value(process + "status").empty() && !value(process + "last_reported_status").empty(); }));
-  EXPECT_THAT(value(process + "status"), ::testing::MatchesRegex(
-      "\\{\"time\":\"[0-9-]*T[0-9:]*Z\",\"uptime\":[0-9.]*,\"first_update\":(true|false)\\}\n"));
+  EXPECT_TRUE(
+      wait([&] { return !value(process + "status").empty() && !value(process + "last_reported_status").empty(); }));
+  EXPECT_THAT(value(process + "status"),
+              ::testing::MatchesRegex(
+                  "\\{\"time\":\"[0-9-]*T[0-9:]*Z\",\"uptime\":[0-9.]*,\"first_update\":(true|false)\\}\n"));
 }
 
 TEST_F(BadInputTest, KillAndRestartKeepTheRulesAndWriteNothing) {
@@ -247,25 +266,30 @@ TEST_F(BadInputTest, ADatastoreThatIsNotReadyIsWaitedFor) {
   EXPECT_THAT(get(kHealthPort, "/readiness").body, HasSubstr("waiting for the datastore"));
   expect_protected("while the datastore is not ready");
   put("clusterinformations/default", R"({"spec":{"clusterType":"openstack","datastoreReady":true}})");
-  EXPECT_TRUE(wait([] { return get(kHealthPort, "/readiness").body.find("InternalDataplaneMainLoop") != std::string::npos; }));
+  EXPECT_TRUE(
+      wait([] { return get(kHealthPort, "/readiness").body.find("InternalDataplaneMainLoop") != std::string::npos; }));
   ASSERT_TRUE(ready());
   expect_protected("after the migration");
 }
 
 TEST_F(BadInputTest, AWrongCertificateIsSaid) {
   const auto certificate = [&](const std::string& name) {
-    ASSERT_TRUE(program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                         "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory_.file(name + ".key"),
-                         "-out", directory_.file(name + ".pem")})
+    ASSERT_TRUE(program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                         "-days", "2", "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                         directory_.file(name + ".key"), "-out", directory_.file(name + ".pem")})
                     .ok());
   };
   certificate("server");
   certificate("stranger");
-  EtcdServer secure({.ca_file = directory_.file("server.pem"), .cert_file = directory_.file("server.pem"), .key_file = directory_.file("server.key")});
-  start(secure.url(), {"ETCD_CA_CERT_FILE=" + directory_.file("stranger.pem"), "ETCD_CERT_FILE=" + directory_.file("stranger.pem"),
-                       "ETCD_KEY_FILE=" + directory_.file("stranger.key")});
-  EXPECT_TRUE(wait([&] { return get(kHealthPort, "/readiness").body.find(secure.url().substr(8)) != std::string::npos; }))
-      << get(kHealthPort, "/readiness").body;
+  EtcdServer secure({.ca_file = directory_.file("server.pem"),
+                     .cert_file = directory_.file("server.pem"),
+                     .key_file = directory_.file("server.key")});
+  start(secure.url(),
+        {"ETCD_CA_CERT_FILE=" + directory_.file("stranger.pem"), "ETCD_CERT_FILE=" + directory_.file("stranger.pem"),
+         "ETCD_KEY_FILE=" + directory_.file("stranger.key")});
+  EXPECT_TRUE(wait([&] {
+    return get(kHealthPort, "/readiness").body.find(secure.url().substr(8)) != std::string::npos;
+  })) << get(kHealthPort, "/readiness").body;
   EXPECT_EQ(get(kHealthPort, "/readiness").status, 503);
   const std::string log = stop();
   EXPECT_THAT(log, HasSubstr("store.unreachable"));

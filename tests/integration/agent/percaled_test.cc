@@ -1,6 +1,4 @@
 // percaled as operators meet it: one host with a directory of resources, in namespaces of its own.
-#include <csignal>
-#include <filesystem>
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
