@@ -188,28 +188,21 @@ TEST_F(BadInputTest, AConfigurationOfTheWrongTypeKeepsTheRulesAndIsNamed) {
 
 TEST_F(BadInputTest, PoliciesThatDoNotParseAllowNothing) {
   const char* const kBad[] = {
-      R"({"spec":{"selector":"all((","ingress":[{"action":"Allow"}],"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Alow"}],"types":["Ingress"]}})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","protocol":"TCP","source":{"nets":["10.9.0.0/333"]}}],"types":["Ingress"]
-}
-})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","source":{"selector":"role = 'x'"}}],"types":["Ingress"]
-}
-})",
-      R"({"spec":{"selector":"all()","ingress":{"action":"Allow"},"types":["Ingress"]
-}
-})",
-      R"({"spec":{"selector":"all()","ingress":[{"action":"Allow","destination":{"ports":[99999]}}],"types":["Ingress"]
-}
-})"};
+      R"j({"spec":{"selector":"all((","types":["Ingress"],"ingress":[{"action":"Allow"}]}})j",
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Alow"}]}})j",
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Allow","source":{"nets":["10.9.0.0/333"]}}]}})j",
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Allow","source":{"selector":"role = 'x'"}}]}})j",
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":{"action":"Allow"}}})j",
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Allow","protocol":"TCP","destination":{"ports":[99999]}}]}})j"};
   start_protected();
-for (std::size_t i = 0; i < std::size(kBad); ++i) put("globalnetworkpolicies/bad" + std::to_string(i), kBad[i]);
-EXPECT_TRUE(wait([&] { return metric("percale_bad_objects") >= static_cast<double>(std::size(kBad)); }))
-    << metric("percale_bad_objects");
-EXPECT_FALSE(reaches(kVault));
-const std::string log = stop();
-for (std::size_t i = 0; i < std::size(kBad); ++i)
-  EXPECT_THAT(log, HasSubstr("GlobalNetworkPolicy(bad" + std::to_string(i) + ")"));
+  for (std::size_t i = 0; i < std::size(kBad); ++i) put("globalnetworkpolicies/bad" + std::to_string(i), kBad[i]);
+  EXPECT_TRUE(wait([&] { return metric("percale_bad_objects") >= static_cast<double>(std::size(kBad)); }))
+      << metric("percale_bad_objects");
+  EXPECT_FALSE(reaches(kVault));
+  const std::string log = stop();
+  for (std::size_t i = 0; i < std::size(kBad); ++i) {
+    EXPECT_THAT(log, HasSubstr("GlobalNetworkPolicy(bad" + std::to_string(i) + ")"));
+  }
 }
 
 TEST_F(BadInputTest, TwoEndpointsWithOneAddressAreNamed) {
