@@ -36,11 +36,11 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
  protected:
   static void SetUpTestSuite() {
     if (::geteuid() != 0) return;
-    guests_ = std::make_unique<Guests>(3);
     ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
     ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     ASSERT_TRUE(os::make_directories("/var/lib/calico"));
     ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);
+    guests_ = std::make_unique<Guests>(3);
   }
   static void TearDownTestSuite() { guests_.reset(); }
 
@@ -295,7 +295,7 @@ TEST_F(BadInputTest, AWrongCertificateIsSaid) {
   EXPECT_THAT(log, HasSubstr("store.unreachable"));
   EXPECT_THAT(log, HasSubstr("ertificate"));
 
-  start("http://127.0.0.1:2379", {"ETCD_ENDPOINTS=https://127.0.0.1:1", "ETCD_CA_CERT_FILE=/nonexistent/ca.pem"});
+  start("https://127.0.0.1:1", {"ETCD_CA_CERT_FILE=/nonexistent/ca.pem"});
   EXPECT_TRUE(wait([] { return get(kHealthPort, "/readiness").body.find("/nonexistent/ca.pem") != std::string::npos; }))
       << get(kHealthPort, "/readiness").body;
   EXPECT_THAT(stop(), HasSubstr("/nonexistent/ca.pem"));
