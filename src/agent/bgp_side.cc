@@ -36,7 +36,8 @@ void BgpSide::consider() {
     timer_ = loop_.after(kLookForSocket, [this] { consider(); });
     return;
   }
-  log_.info("bgp.managing", "Looking after BIRD", {{"configuration", options_.config_path}, {"socket", options_.socket_path}});
+  log_.info("bgp.managing", "Looking after BIRD",
+            {{"configuration", options_.config_path}, {"socket", options_.socket_path}});
   runner_ = std::make_unique<bgp::BirdRunner>(loop_, log_, metrics_, settings_, options_);
   feed(std::exchange(waiting_, {}));
 }

@@ -1,8 +1,8 @@
 // bgp_side.h: decides whether this agent looks after BIRD, and hands it what it needs.
 //
 // BIRDMode: Enabled, Disabled, or Auto: as soon as BIRD's control socket is there and this Node has BGP settings in the
-// datastore. A host whose BIRD is configured by other means (Calico's scripts for OpenStack make no Node resources) is left alone.
-// On the edge thread.
+// datastore. A host whose BIRD is configured by other means (Calico's scripts for OpenStack make no Node resources) is
+// left alone. On the edge thread.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,8 @@ class BgpSide {
  public:
   static constexpr base::Duration kLookForSocket = std::chrono::seconds(5);
 
-  BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const config::Resolved& config, bgp::Settings settings);
+  BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const config::Resolved& config,
+          bgp::Settings settings);
   ~BgpSide() { loop_.cancel(timer_); }
   BgpSide(const BgpSide&) = delete;
   BgpSide& operator=(const BgpSide&) = delete;

@@ -73,7 +73,8 @@ EndpointStatusReporter::EndpointStatusReporter(base::Loop& loop, StatusStore& st
       options_(std::move(options)),
       jitter_(std::move(jitter)),
       writes_(metrics.counter("percale_status_writes", "Transactions with endpoint statuses.")),
-      failures_(metrics.counter("percale_status_write_failures", "Endpoint status transactions that failed, to be repeated.")) {}
+      failures_(metrics.counter("percale_status_write_failures",
+                                "Endpoint status transactions that failed, to be repeated.")) {}
 
 EndpointStatusReporter::~EndpointStatusReporter() {
   loop_.cancel(write_timer_);
@@ -128,7 +129,8 @@ void EndpointStatusReporter::write() {
     if (!result) {
       failures_.add();
       if (!failing_) {
-        log_.warning("status.write_failed", "Endpoint statuses cannot be written; they will be when the datastore is back",
+        log_.warning("status.write_failed",
+                     "Endpoint statuses cannot be written; they will be when the datastore is back",
                      {{"error", result.error().text()}, {"keys", count}});
       }
     } else if (failing_) {
@@ -145,25 +147,25 @@ void EndpointStatusReporter::resync() {
   resynced({}, 0);
 }
 
-void EndpointStatusReporter::resynced(std::vector<std::pair<std::string, std::string>> so_far, std::size_t next_prefix) {
+void EndpointStatusReporter::resynced(std::vector<std::pair<std::string, std::string>> so_far,
+                                      std::size_t next_prefix) {
   if (next_prefix < options_.prefixes.size()) {
-    store_.list(options_.prefixes[next_prefix],
-                [this, so_far = std::move(so_far), next_prefix](auto listed) mutable {
-                  if (!listed) {
-                    log_.debug("status.list_failed", "Own status keys cannot be read yet", {{"error", listed.error().text()}});
-                    busy_ = false;
-                    // Statuses must not wait for the comparison; it is tried again with the next one.
-                    resync_due_ = false;
-                    loop_.cancel(resync_timer_);
-                    resync_timer_ = loop_.after(tick(), [this] {
-                      resync_due_ = true;
-                      schedule();
-                    });
-                    return schedule();
-                  }
-                  so_far.insert(so_far.end(), std::make_move_iterator(listed->begin()), std::make_move_iterator(listed->end()));
-                  resynced(std::move(so_far), next_prefix + 1);
-                });
+    store_.list(options_.prefixes[next_prefix], [this, so_far = std::move(so_far), next_prefix](auto listed) mutable {
+      if (!listed) {
+        log_.debug("status.list_failed", "Own status keys cannot be read yet", {{"error", listed.error().text()}});
+        busy_ = false;
+        // Statuses must not wait for the comparison; it is tried again with the next one.
+        resync_due_ = false;
+        loop_.cancel(resync_timer_);
+        resync_timer_ = loop_.after(tick(), [this] {
+          resync_due_ = true;
+          schedule();
+        });
+        return schedule();
+      }
+      so_far.insert(so_far.end(), std::make_move_iterator(listed->begin()), std::make_move_iterator(listed->end()));
+      resynced(std::move(so_far), next_prefix + 1);
+    });
     return;
   }
   table_.observe(so_far);

@@ -1,11 +1,13 @@
-// endpoint_status.h: keeps the endpoint status keys in the datastore equal to what the data plane says (spec felix-agent §4.3).
+// endpoint_status.h: keeps the endpoint status keys in the datastore equal to what the data plane says (spec
+// felix-agent §4.3).
 //
-// Two parts: StatusTable decides what to write (pure), EndpointStatusReporter decides when (timers, one write at a time).
+// Two parts: StatusTable decides what to write (pure), EndpointStatusReporter decides when (timers, one write at a
+// time).
 //
 // Like Calico, at most one write per tick of EndpointReportingDelaySecs (plus up to a tenth); unlike it, a write is one
-// transaction of up to kBatch keys, only the newest status of an endpoint is written, and the first write after a quiet tick
-// does not wait. So mass changes take seconds, not minutes, at the same number of commits for etcd.
-// The keys are compared with the datastore when the data plane is first in sync, and every 180 ticks: stale keys go, wrong values
+// transaction of up to kBatch keys, only the newest status of an endpoint is written, and the first write after a quiet
+// tick does not wait. So mass changes take seconds, not minutes, at the same number of commits for etcd. The keys are
+// compared with the datastore when the data plane is first in sync, and every 180 ticks: stale keys go, wrong values
 // are put right, and (unlike Calico) missing keys come back.
 #pragma once
 
@@ -29,7 +31,8 @@ class StatusTable {
   void clear(const std::string& key);  // the endpoint is gone
 
   bool has_work() const { return !queue_.empty(); }
-  // The oldest changes, at most `limit`; may be empty when changes took themselves back. The next call must be written().
+  // The oldest changes, at most `limit`; may be empty when changes took themselves back. The next call must be
+  // written().
   StatusWrites next(std::size_t limit);
   // How the last next() went; what failed is due again.
   void written(bool succeeded);
@@ -67,7 +70,8 @@ class EndpointStatusReporter {
 
   void set(const std::string& key, std::string value);
   void clear(const std::string& key);
-  // The data plane has applied its first snapshot, and has told the status of every endpoint: keys it did not name are stale.
+  // The data plane has applied its first snapshot, and has told the status of every endpoint: keys it did not name are
+  // stale.
   void in_sync();
 
  private:
@@ -84,9 +88,9 @@ class EndpointStatusReporter {
   std::function<double()> jitter_;
   StatusTable table_;
   bool in_sync_ = false;
-  bool busy_ = false;          // a write or a listing is in flight
+  bool busy_ = false;  // a write or a listing is in flight
   bool resync_due_ = false;
-  bool failing_ = false;       // so that an outage is logged once
+  bool failing_ = false;  // so that an outage is logged once
   base::Instant next_write_{};
   base::TimerId write_timer_{};
   base::TimerId resync_timer_{};

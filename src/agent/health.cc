@@ -91,7 +91,8 @@ HealthSummary HealthAggregator::summary() const {
     const bool timed_out = timeout > base::Duration(0) && clock_.now() - reporter.last > timeout;
     if (reporter.aspects.live) summary.live &= reporter.live && !timed_out;
     if (reporter.aspects.ready) summary.ready &= reporter.ready && !timed_out;
-    rows.push_back({name, (timeout > base::Duration(0) ? duration_text(timeout) : "-") + (overridden ? " (override)" : ""),
+    rows.push_back({name,
+                    (timeout > base::Duration(0) ? duration_text(timeout) : "-") + (overridden ? " (override)" : ""),
                     cell(reporter.aspects.live, timed_out, reporter.live, "live"),
                     cell(reporter.aspects.ready, timed_out, reporter.ready, "ready"), reporter.detail});
   }

@@ -1,7 +1,8 @@
 // health.h: who in the agent is alive and ready, for /liveness and /readiness (spec felix-agent §2.9).
 //
 // A reporter that has not reported for longer than its timeout counts as neither. The clock of a new one starts at its
-// registration, live and not ready. Thread-safe, by one mutex: reports come from every loop, questions from the HTTP thread.
+// registration, live and not ready. Thread-safe, by one mutex: reports come from every loop, questions from the HTTP
+// thread.
 #pragma once
 
 #include <map>
@@ -28,6 +29,7 @@ struct HealthSummary {
 class HealthAggregator {
  public:
   explicit HealthAggregator(const base::Clock& clock) : clock_(clock) {}
+  ~HealthAggregator() = default;
   HealthAggregator(const HealthAggregator&) = delete;
   HealthAggregator& operator=(const HealthAggregator&) = delete;
 

@@ -8,9 +8,9 @@
 namespace agent {
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 TEST(Health, TableAndSummary) {
   ::testing::SimLoop clock;

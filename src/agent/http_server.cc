@@ -1,10 +1,10 @@
 #include "agent/http_server.h"
 
+#include <pthread.h>
 #include <csignal>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <pthread.h>
 #include <sstream>
 #include <thread>
 

@@ -1,8 +1,8 @@
 // http_server.h: the agent's small HTTP server for health and metrics. One thread for all its ports, over Boost.Beast.
 //
-// A port that cannot be bound, or breaks later, is logged and tried again every second (spec felix-agent §2.9). Answers only
-// GET and HEAD; requests, connections and times are bounded, since /metrics may be open to a network.
-// Thread rules: serve() and the destructor from the owner's thread; handlers run on the server's thread, must not block and
+// A port that cannot be bound, or breaks later, is logged and tried again every second (spec felix-agent §2.9). Answers
+// only GET and HEAD; requests, connections and times are bounded, since /metrics may be open to a network. Thread
+// rules: serve() and the destructor from the owner's thread; handlers run on the server's thread, must not block and
 // must not throw.
 #pragma once
 
@@ -32,8 +32,9 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Starts to serve `handler` on host:port, under `name` in messages. The host is an address, "localhost" (the IPv4 loopback, as
-  // Calico's agent binds it), a name of /etc/hosts, or empty for all addresses of both families. Port 0 takes any free one.
+  // Starts to serve `handler` on host:port, under `name` in messages. The host is an address, "localhost" (the IPv4
+  // loopback, as Calico's agent binds it), a name of /etc/hosts, or empty for all addresses of both families. Port 0
+  // takes any free one.
   void serve(const std::string& name, const std::string& host, std::uint16_t port, Handler handler);
 
   // For tests: the port in use, once bound; 0 before.

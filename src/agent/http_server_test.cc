@@ -1,11 +1,11 @@
 #include "agent/http_server.h"
 
 #include <arpa/inet.h>
-#include <functional>
-#include <mutex>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <functional>
+#include <mutex>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -35,7 +35,8 @@ std::string ask(std::uint16_t port, std::string_view request) {
   std::string reply;
   char buffer[4096];
   if (!fd || ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "no connection";
-  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) reply.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+    reply.append(buffer, static_cast<std::size_t>(got));
   return reply;
 }
 
@@ -141,8 +142,9 @@ TEST(HttpServer, AnUnknownHostIsReported) {
 TEST(ProcessMetrics, FromProcFiles) {
   ProcFiles files;
   files.stat = "12 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 5 0 1000 104857600 2560 1844";
-  files.limits = "Limit Soft Hard Units\nMax open files            1024                 4096                 files\n"
-                 "Max address space         unlimited            unlimited            bytes\n";
+  files.limits =
+      "Limit Soft Hard Units\nMax open files            1024                 4096                 files\n"
+      "Max address space         unlimited            unlimited            bytes\n";
   files.boot_stat = "cpu 1 2\nbtime 1700000000\n";
   files.open_descriptors = 7;
   const std::string text = format_process_metrics(files);
@@ -151,7 +153,8 @@ TEST(ProcessMetrics, FromProcFiles) {
                            "process_virtual_memory_bytes 104857600\n", "process_virtual_memory_max_bytes -1\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
-  EXPECT_EQ(format_process_metrics({}), "# HELP process_open_fds Open file descriptors.\n# TYPE process_open_fds gauge\nprocess_open_fds 0\n");
+  EXPECT_EQ(format_process_metrics({}),
+            "# HELP process_open_fds Open file descriptors.\n# TYPE process_open_fds gauge\nprocess_open_fds 0\n");
   EXPECT_THAT(process_metrics(), HasSubstr("process_resident_memory_bytes"));
 }
 

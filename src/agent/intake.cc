@@ -9,8 +9,9 @@ namespace agent {
 namespace {
 
 // Calico's names for the kinds of input, in the order of model::Update.
-constexpr std::array kUpdateTypes = {"WorkloadEndpointKey", "HostEndpointKey", "NetworkSetKey", "PolicyKey",   "TierKey",
-                                     "ProfileKey",          "IPPoolKey",       "NodeKey",       "IPAMBlockKey", "ResourceKey"};
+constexpr std::array kUpdateTypes = {
+    "WorkloadEndpointKey", "HostEndpointKey", "NetworkSetKey", "PolicyKey",    "TierKey",
+    "ProfileKey",          "IPPoolKey",       "NodeKey",       "IPAMBlockKey", "ResourceKey"};
 static_assert(kUpdateTypes.size() == std::variant_size_v<model::Update>);
 
 // How far the datastore has been read; the values of felix_resync_state.
@@ -59,7 +60,8 @@ struct Intake::Metrics {
       : resync_state(r.gauge("felix_resync_state", "1 waiting for the datastore, 2 reading it, 3 in sync.")),
         resyncs(r.counter("felix_resyncs_started", "Times the datastore was read from the start.")),
         outputs(r.counter("felix_calc_graph_output_events", "Results handed to the data plane.")),
-        update_time(r.summary("felix_calc_graph_update_time_seconds", "Time to decode and calculate one batch of changes.")),
+        update_time(
+            r.summary("felix_calc_graph_update_time_seconds", "Time to decode and calculate one batch of changes.")),
         local_endpoints(r.gauge("felix_active_local_endpoints", "Endpoints of this host.")),
         local_policies(r.gauge("felix_active_local_policies", "Policies that apply to endpoints of this host.")),
         local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
@@ -68,7 +70,8 @@ struct Intake::Metrics {
         decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
         calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
     for (const char* type : kUpdateTypes) {
-      updates.push_back(r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
+      updates.push_back(
+          r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
     }
   }
 
@@ -101,15 +104,17 @@ struct Intake::Metrics {
   LocalObjects local;
 };
 
-Intake::Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, base::Interner& names,
-               config::ConfigTracker tracker, Options options, Sinks sinks)
+Intake::Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health,
+               base::Interner& names, config::ConfigTracker tracker, Options options, Sinks sinks)
     : loop_(loop),
       log_(log),
       health_(health),
       tracker_(std::move(tracker)),
       options_(std::move(options)),
       sinks_(std::move(sinks)),
-      decoder_({tracker_.hostname(), options_.running.resolved.text(config::Parameter::kWorkloadSourceSpoofing) == "Any"}, names),
+      decoder_(
+          {tracker_.hostname(), options_.running.resolved.text(config::Parameter::kWorkloadSourceSpoofing) == "Any"},
+          names),
       calculator_(tracker_.hostname()),
       metrics_(std::make_unique<Metrics>(metrics)) {
   metrics_->state(ResyncState::kWaiting);
@@ -120,7 +125,8 @@ Intake::~Intake() { loop_.cancel(health_timer_); }
 
 void Intake::start(store::Store& store) {
   report_health();
-  subscription_ = store.subscribe(model::agent_prefixes(), loop_, [this](store::StoreEvent event) { handle(std::move(event)); });
+  subscription_ =
+      store.subscribe(model::agent_prefixes(), loop_, [this](store::StoreEvent event) { handle(std::move(event)); });
 }
 
 void Intake::report_health() {
@@ -213,26 +219,33 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
   } else {
     decoder_.put(item.key, item.value, decoded_);
   }
-  note_problems(item.key, decoded_.diagnostics);
-  for (model::Update& update : decoded_.updates) take(std::move(update));
+  note_problems(item.key, removed, decoded_.diagnostics);
+  const bool unreadable = !removed && !decoded_.diagnostics.empty();
+  for (model::Update& update : decoded_.updates) take(std::move(update), unreadable);
 }
 
-void Intake::note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems) {
+void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
   if (problems.empty()) {
-    if (bad_objects_.erase(object) > 0) log_.info("data.repaired", object + " can be used now");
+    if (bad_objects_.erase(object) > 0)
+      log_.info("data.repaired", object + (removed ? " is gone" : " can be used now"));
   } else {
     bad_objects_.insert(object);
+    std::vector<model::Diagnostic> told;  // many members of one value may have the same fault
     for (const model::Diagnostic& problem : problems) {
+      if (std::find(told.begin(), told.end(), problem) != told.end()) continue;
+      told.push_back(problem);
       log_.warning("data.bad_object", problem.text, {{"object", problem.object}, {"field", problem.field}});
     }
   }
   metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
 }
 
-void Intake::take(model::Update update) {
+void Intake::take(model::Update update, bool unreadable) {
   metrics_->updates[update.index()].add();
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
-    take_document(*document);
+    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is
+    // meant.
+    if (!unreadable || document->value) take_document(*document);
     bgp_.updates.insert_or_assign(bgp_key(*document), update);
     return;
   }
@@ -241,8 +254,9 @@ void Intake::take(model::Update update) {
     bgp_.updates.insert_or_assign(bgp_key(*pool), update);
     pools_changed_ = true;
     if (pool->value) {
-      pools_[pool->key.name] = {pool->value->cidr.family(),
-                                {pool->value->ipip != model::EncapMode::kNever, pool->value->vxlan != model::EncapMode::kNever}};
+      pools_[pool->key.name] = {
+          pool->value->cidr.family(),
+          {pool->value->ipip != model::EncapMode::kNever, pool->value->vxlan != model::EncapMode::kNever}};
     } else {
       pools_.erase(pool->key.name);
     }

@@ -4,10 +4,10 @@
 //                            ├─► BgpUpdates  ─► Sinks::bgp            (edge thread)
 //                            └─► ConfigTracker ─► leave, or Sinks::timeouts (what may change while running)
 //
-// Decoding and calculating share one thread: the store receives on its own, so a page is fetched while the one before it is
-// decoded, and the next is only asked for when this one is done; nothing piles up between the two.
-// Everything on the loop's thread, which is the reader of the subscription. Bad objects are diagnostics: logged when they
-// appear and when they are repaired, and counted.
+// Decoding and calculating share one thread: the store receives on its own, so a page is fetched while the one before
+// it is decoded, and the next is only asked for when this one is done; nothing piles up between the two. Everything on
+// the loop's thread, which is the reader of the subscription. Bad objects are diagnostics: logged when they appear and
+// when they are repaired, and counted.
 #pragma once
 
 #include <map>
@@ -50,8 +50,8 @@ class Intake {
   static constexpr base::Duration kTimeout = std::chrono::seconds(30);
 
   struct Options {
-    config::Configuration running;         // what the agent was started with
-    config::Encapsulation encapsulation;   // likewise
+    config::Configuration running;        // what the agent was started with
+    config::Encapsulation encapsulation;  // likewise
   };
   struct Sinks {
     std::function<void(calc::Output)> output;
@@ -61,8 +61,8 @@ class Intake {
   };
 
   // `names` outlives everything that symbols travel to. `tracker` knows the local sources only.
-  Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, base::Interner& names,
-         config::ConfigTracker tracker, Options options, Sinks sinks);
+  Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health,
+         base::Interner& names, config::ConfigTracker tracker, Options options, Sinks sinks);
   ~Intake();
   Intake(const Intake&) = delete;
   Intake& operator=(const Intake&) = delete;
@@ -83,12 +83,12 @@ class Intake {
   void on(store::Diagnostic event);
 
   void decode(const store::KeyValue& item, bool removed);
-  void take(model::Update update);
+  void take(model::Update update, bool unreadable);  // `unreadable`: of a value that has problems
   void take_document(const model::DocumentChange& change);
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
-  void note_problems(const std::string& object, const std::vector<model::Diagnostic>& problems);
+  void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
   void report_health();
 
@@ -106,9 +106,9 @@ class Intake {
   bool pools_changed_ = false;
   bool synced_once_ = false;
   bool in_snapshot_ = false;
-  bool resyncing_ = false;  // the calculation was told that everything comes again
-  std::set<std::string> bad_objects_;                       // keys whose value was set aside
-  std::vector<model::Diagnostic> calculation_problems_;     // as last logged
+  bool resyncing_ = false;                               // the calculation was told that everything comes again
+  std::set<std::string> bad_objects_;                    // keys whose value was set aside
+  std::vector<model::Diagnostic> calculation_problems_;  // as last logged
   std::unique_ptr<Metrics> metrics_;
   base::TimerId health_timer_{};
   std::unique_ptr<store::Subscription> subscription_;

@@ -1,8 +1,8 @@
 #include "agent/intake.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "agent/node_selector.h"
 #include "store/memory_store.h"
@@ -21,10 +21,13 @@ const std::string kCluster = kRoot + "clusterinformations/default";
 const std::string kFelix = kRoot + "felixconfigurations/";
 const char* const kReady = R"({"spec":{"clusterType":"openstack","datastoreReady":true}})";
 
-std::string endpoint_key(const std::string& host) { return kRoot + "workloadendpoints/openstack/" + host + "-openstack-vm1-port1"; }
+std::string endpoint_key(const std::string& host) {
+  return kRoot + "workloadendpoints/openstack/" + host + "-openstack-vm1-port1";
+}
 std::string endpoint(const std::string& host) {
   return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":")" + host +
-         R"(-openstack-vm1-port1","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm1","node":")" + host +
+         R"(-openstack-vm1-port1","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm1","node":")" +
+         host +
          R"(","endpoint":"port1","interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.65.0.2/32"]}})";
 }
 
@@ -60,13 +63,15 @@ struct Fixture {
     local.set(config::Source::kFile, {{"InterfacePrefix", "tap"}});
     const auto tracker = [&] { return config::ConfigTracker(local, {}, "h1", {}, node_selector_predicate()); };
     config::ConfigTracker first = tracker();
-    first.cluster_information("default", std::make_shared<const boost::json::object>(boost::json::parse(kReady).as_object()));
+    first.cluster_information("default",
+                              std::make_shared<const boost::json::object>(boost::json::parse(kReady).as_object()));
     intake = std::make_unique<Intake>(
         loop, log, metrics, health, names, tracker(), Intake::Options{first.evaluate(), {}},
-        Intake::Sinks{.output = [this](calc::Output output) { outputs.push_back(std::move(output)); },
-                      .bgp = [this](BgpUpdates updates) { fold(bgp, std::move(updates)); },
-                      .timeouts = [this](config::DurationMap t) { timeouts = std::move(t); },
-                      .leave = [this](ShutdownCause cause, std::string why) { leaves.emplace_back(cause, std::move(why)); }});
+        Intake::Sinks{
+            .output = [this](calc::Output output) { outputs.push_back(std::move(output)); },
+            .bgp = [this](BgpUpdates updates) { fold(bgp, std::move(updates)); },
+            .timeouts = [this](config::DurationMap t) { timeouts = std::move(t); },
+            .leave = [this](ShutdownCause cause, std::string why) { leaves.emplace_back(cause, std::move(why)); }});
     intake->start(store);
     settle();
   }
@@ -145,9 +150,11 @@ TEST(Intake, ConfigurationChanges) {
       {"hidden by the file", kFelix + "default", R"({"spec":{"interfacePrefix":"cali"}})", std::nullopt},
       {"another node", kFelix + "node.h2", R"({"spec":{"maxIpsetSize":9}})", std::nullopt},
       {"this node", kFelix + "node.h1", R"({"spec":{"maxIpsetSize":9}})", ShutdownCause::kConfigChanged},
-      {"live", kFelix + "default", R"({"spec":{"healthTimeoutOverrides":[{"name":"X","timeout":"5s"}]}})", std::nullopt},
+      {"live", kFelix + "default", R"({"spec":{"healthTimeoutOverrides":[{"name":"X","timeout":"5s"}]}})",
+       std::nullopt},
       {"fatal", kFelix + "default", R"({"spec":{"interfacePrefix":"not good"}})", ShutdownCause::kFatal},
-      {"not ready", kCluster, R"({"spec":{"clusterType":"openstack","datastoreReady":false}})", ShutdownCause::kDatastoreUnready},
+      {"not ready", kCluster, R"({"spec":{"clusterType":"openstack","datastoreReady":false}})",
+       ShutdownCause::kDatastoreUnready},
       {"gone", kCluster, std::nullopt, ShutdownCause::kDatastoreUnready},
       {"encapsulation", kRoot + "ippools/p",
        R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})",
@@ -169,6 +176,22 @@ TEST(Intake, ConfigurationChanges) {
     }
     EXPECT_EQ(f.timeouts.size(), std::string_view(c.name) == "live" ? 1u : 0u) << c.name;
   }
+}
+
+// The defaults may be the opposite of what is meant: rather the last configuration that could be read.
+TEST(Intake, WhatConfiguresTheAgentStaysWhileItCannotBeRead) {
+  Fixture f;
+  f.start();
+  for (const std::string& key : {kFelix + "default", kCluster, kRoot + "nodes/h1"}) {
+    f.store.write(key, "{broken");
+    f.settle();
+    EXPECT_TRUE(f.leaves.empty()) << key;
+    EXPECT_THAT(f.log.lines, HasSubstr("data.bad_object"));
+  }
+  f.store.write(kCluster, std::nullopt);
+  f.settle();
+  ASSERT_FALSE(f.leaves.empty());
+  EXPECT_EQ(f.leaves.front().first, ShutdownCause::kDatastoreUnready);
 }
 
 // What changed between reading the configuration and the first snapshot must not be lost.

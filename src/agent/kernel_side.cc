@@ -62,16 +62,23 @@ struct KernelSide::KernelPorts {
   std::unique_ptr<kernel::IptablesTool> v6;
 };
 
-KernelSide::KernelSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, Sinks sinks)
-    : loop_(loop), log_(log), metrics_(metrics), health_(health), sinks_(std::move(sinks)), ports_(std::make_unique<KernelPorts>()) {}
+KernelSide::KernelSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health,
+                       Sinks sinks)
+    : loop_(loop),
+      log_(log),
+      metrics_(metrics),
+      health_(health),
+      sinks_(std::move(sinks)),
+      ports_(std::make_unique<KernelPorts>()) {}
 
 KernelSide::~KernelSide() {
   loop_.cancel(health_timer_);
   loop_.cancel(mtu_timer_);
 }
 
-base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
-                                                             HealthAggregator& health, const Options& options, Sinks sinks) {
+base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, base::Log& log,
+                                                             base::MetricRegistry& metrics, HealthAggregator& health,
+                                                             const Options& options, Sinks sinks) {
   std::unique_ptr<KernelSide> side(new KernelSide(loop, log, metrics, health, std::move(sinks)));
   const config::Resolved& config = options.config;
   const bool kernel_has_ipv6 = os::file_exists("/proc/sys/net/ipv6");
@@ -79,19 +86,21 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
     log.warning("kernel.no_ipv6", "This kernel has no IPv6; only IPv4 is programmed");
   }
   if (config.text(P::kNFTablesMode) == "Enabled") {
-    log.warning("kernel.no_nftables", "The nftables back end does not exist yet; iptables is used, with the nftables parameters");
+    log.warning("kernel.no_nftables",
+                "The nftables back end does not exist yet; iptables is used, with the nftables parameters");
   }
   side->paths_ = {config::region_text(config), config.text(P::kFelixHostname)};
 
   render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
-  if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened) return base::fail(std::move(opened).error());
+  if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened)
+    return base::fail(std::move(opened).error());
   KernelPorts& ports = *side->ports_;
   dataplane::Settings settings = dataplane_settings(config, render);
   settings.workload.rp_filter = kernel::default_rp_filter(ports.sysctl);
-  auto plane = dataplane::Dataplane::create(loop, log, metrics, std::move(settings),
-                                            {*ports.sets, *ports.routes, *ports.conntrack, *ports.neighbours, ports.sysctl, *ports.v4,
-                                             ports.v6.get()},
-                                            *side);
+  auto plane = dataplane::Dataplane::create(
+      loop, log, metrics, std::move(settings),
+      {*ports.sets, *ports.routes, *ports.conntrack, *ports.neighbours, ports.sysctl, *ports.v4, ports.v6.get()},
+      *side);
   if (!plane) return base::fail(std::move(plane).error());
   side->plane_ = *std::move(plane);
 
@@ -101,30 +110,34 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   kernel::LinkMonitorOptions links;
   links.refresh_interval = config.duration(P::kInterfaceRefreshInterval);
   links.exclude.clear();
-  for (const std::string& expression : config.texts(P::kInterfaceExclude)) links.exclude.push_back("/" + expression + "/");
+  for (const std::string& expression : config.texts(P::kInterfaceExclude))
+    links.exclude.push_back("/" + expression + "/");
   auto monitor = kernel::LinkMonitor::open(loop, *side, links);
   if (!monitor) return base::fail(std::move(monitor).error().in("watching interfaces"));
   side->monitor_ = *std::move(monitor);
   side->monitor_->start();
   side->mtu_at_start_ = side->current_mtu();
-  if (auto prepared = side->prepare_host(options, render.ipv6); !prepared) return base::fail(std::move(prepared).error());
+  if (auto prepared = side->prepare_host(options, render.ipv6); !prepared)
+    return base::fail(std::move(prepared).error());
 
   health.add(std::string(kDataplaneReporter), {}, config::watchdog_timeout(config));
   side->report_health();
   side->mtu_timer_ = loop.after(kMtuCheckInterval, [s = side.get()] { s->check_mtu(); });
-  side->heartbeat_ =
-      std::make_unique<Heartbeat>(loop, config.duration(P::kReportingIntervalSecs), [s = side.get()] { s->sinks_.beat(); });
+  side->heartbeat_ = std::make_unique<Heartbeat>(loop, config.duration(P::kReportingIntervalSecs),
+                                                 [s = side.get()] { s->sinks_.beat(); });
   return side;
 }
 
 base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6, render::Features& features) {
-  auto programs = kernel::find_iptables(flavour_setting(config.text(P::kIptablesBackend)), kernel::system_programs(), ipv6);
+  auto programs =
+      kernel::find_iptables(flavour_setting(config.text(P::kIptablesBackend)), kernel::system_programs(), ipv6);
   if (!programs) return base::fail(std::move(programs).error());
   const kernel::DetectedFeatures detected =
       kernel::detect_features(programs->version_text, os::read_file("/proc/version").value_or(""),
                               feature_overrides(config.map(P::kFeatureDetectOverride)));
   features = {detected.snat_fully_random, detected.masquerade_fully_random, detected.nflog_size};
-  log_.info("kernel.iptables", "Using iptables", {{"flavour", to_string(programs->flavour)}, {"version", programs->version_text}});
+  log_.info("kernel.iptables", "Using iptables",
+            {{"flavour", to_string(programs->flavour)}, {"version", programs->version_text}});
 
   kernel::ToolOptions tool;
   tool.flavour = programs->flavour;
@@ -164,7 +177,8 @@ base::Result<> KernelSide::prepare_host(const Options& options, bool ipv6) {
 // --- Health and MTU
 
 void KernelSide::report_health() {
-  health_.report(std::string(kDataplaneReporter), true, first_turn_done_, first_turn_done_ ? "" : "nothing programmed yet");
+  health_.report(std::string(kDataplaneReporter), true, first_turn_done_,
+                 first_turn_done_ ? "" : "nothing programmed yet");
   loop_.cancel(health_timer_);
   health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
 }

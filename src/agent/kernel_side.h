@@ -1,8 +1,9 @@
-// kernel_side.h: everything that lives on the kernel thread: the data plane, its ports to the kernel, the watch over interfaces,
-// health and heartbeat.
+// kernel_side.h: everything that lives on the kernel thread: the data plane, its ports to the kernel, the watch over
+// interfaces, health and heartbeat.
 //
-// create() runs before the loop does and may start short programs (iptables --version, modprobe) and read the interfaces; from
-// then on everything happens on the loop, and nothing is written to the kernel's tables before the first output.
+// create() runs before the loop does and may start short programs (iptables --version, modprobe) and read the
+// interfaces; from then on everything happens on the loop, and nothing is written to the kernel's tables before the
+// first output.
 #pragma once
 
 #include <chrono>
@@ -52,8 +53,9 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   };
 
   // All references outlive the result; it is destroyed when the loop does not run any more.
-  static base::Result<std::unique_ptr<KernelSide>> create(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
-                                                          HealthAggregator& health, const Options& options, Sinks sinks);
+  static base::Result<std::unique_ptr<KernelSide>> create(base::Loop& loop, base::Log& log,
+                                                          base::MetricRegistry& metrics, HealthAggregator& health,
+                                                          const Options& options, Sinks sinks);
   ~KernelSide() override;
 
   void update(const calc::Output& output) { plane_->update(output); }
@@ -64,7 +66,8 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   void on_links_in_sync() override;
   void on_links_failed(const base::Error& error) override;
 
-  void on_workload_status(const model::WorkloadEndpointKey& key, const std::shared_ptr<const model::WorkloadInterface>& interface,
+  void on_workload_status(const model::WorkloadEndpointKey& key,
+                          const std::shared_ptr<const model::WorkloadInterface>& interface,
                           std::optional<dataplane::EndpointStatus> status) override;
   void on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) override;
   void on_first_turn() override;
@@ -97,7 +100,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   std::regex mtu_pattern_;
   std::uint32_t mtu_at_start_ = 0;
   bool first_turn_done_ = false;
-  StatusChanges pending_statuses_;  // told together, once a turn
+  StatusChanges pending_statuses_;                                 // told together, once a turn
   std::map<model::WorkloadEndpointKey, std::string> status_keys_;  // of endpoints whose status was told
   base::TimerId health_timer_{};
   base::TimerId mtu_timer_{};

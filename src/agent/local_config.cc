@@ -1,7 +1,7 @@
 #include "agent/local_config.h"
 
-#include <array>
 #include <unistd.h>
+#include <array>
 
 #include <fmt/core.h>
 
@@ -26,7 +26,8 @@ std::string effective_values(const config::Resolved& resolved) {
   std::string out;
   for (const config::ParameterInfo& parameter : config::all_parameters()) {
     if (resolved.source(parameter.id) == config::Source::kDefault) continue;
-    out += fmt::format("{}  ({})\n", shown(parameter, resolved.printed(parameter.id)), label(resolved.source(parameter.id)));
+    out += fmt::format("{}  ({})\n", shown(parameter, resolved.printed(parameter.id)),
+                       label(resolved.source(parameter.id)));
   }
   return out;
 }
@@ -34,7 +35,8 @@ std::string effective_values(const config::Resolved& resolved) {
 std::string describe(const config::DatastoreSettings& settings) {
   if (!settings.uses_etcd()) return "resource files in " + settings.directory;
   if (!settings.discovery_domain.empty()) return "etcd found by DNS at " + settings.discovery_domain;
-  return "etcd at " + base::join(settings.endpoints, ", ") + (settings.username.empty() ? "" : " as " + settings.username);
+  return "etcd at " + base::join(settings.endpoints, ", ") +
+         (settings.username.empty() ? "" : " as " + settings.username);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ struct LocalConfig {
 base::Result<LocalConfig> load_local_config(const std::string& config_file, config::Environment environment,
                                             const config::Probe& probe);
 
-// Says on `out` everything that is wrong and every value that is not the default. The exit status: 0 unless there are errors.
+// Says on `out` everything that is wrong and every value that is not the default. The exit status: 0 unless there are
+// errors.
 int check_config(const std::string& config_file, config::Environment environment, std::string& out);
 
 void log_diagnostics(base::Log& log, const config::Diagnostics& diagnostics);

@@ -13,7 +13,8 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
   app.add_flag("--check-config", parsed.options.check_config,
                "read file and environment, print every problem and every value that is not the default, and leave");
   app.footer(
-      "Parameters come from the configuration file, FELIX_* variables and FelixConfiguration resources; the datastore from\n"
+      "Parameters come from the configuration file, FELIX_* variables and FelixConfiguration resources; the datastore "
+      "from\n"
       "DATASTORE_TYPE (etcdv3 or dir:PATH) and ETCD_* or CALICO_ETCD_* variables.");
   try {
     app.parse(argc, argv);

@@ -5,9 +5,9 @@
 //   3 main loop                         6 Running: threads and mailboxes (running.h)
 //
 // Leaving: shutdown.h. The kernel's state, the status keys, and BIRD stay as they are.
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
-#include <unistd.h>
 
 #include "agent/http_server.h"
 #include "agent/options.h"
@@ -38,11 +38,12 @@ class Percaled {
   int run() {
     log_.info("agent.start", "Percale's node agent starts", {{"version", PERCALE_VERSION}});
     health_.add(std::string(kStartupReporter), {}, base::Duration(0));
-    startup_ = std::make_unique<Startup>(loop_, log_, health_,
-                                         Startup::Ports{.load_local = [this] { return load_local(); },
-                                                        .open_store = [this](const auto& settings) { return open_store(settings); },
-                                                        .local_known = [this](const auto& resolved) { serve_health(resolved); }},
-                                         [this](StartupResult result) { started(std::move(result)); });
+    startup_ = std::make_unique<Startup>(
+        loop_, log_, health_,
+        Startup::Ports{.load_local = [this] { return load_local(); },
+                       .open_store = [this](const auto& settings) { return open_store(settings); },
+                       .local_known = [this](const auto& resolved) { serve_health(resolved); }},
+        [this](StartupResult result) { started(std::move(result)); });
     startup_->start();
     loop_.run();
     ::alarm(kLeaveWithinSeconds);
@@ -62,7 +63,8 @@ class Percaled {
     if (!resolved.flag(P::kHealthEnabled)) return;
     http_.serve("health", resolved.text(P::kHealthHost), static_cast<std::uint16_t>(resolved.integer(P::kHealthPort)),
                 [this](std::string_view path) {
-                  if (path != "/liveness" && path != "/readiness") return HttpReply{.status = 404, .body = "not here\n"};
+                  if (path != "/liveness" && path != "/readiness")
+                    return HttpReply{.status = 404, .body = "not here\n"};
                   const HealthSummary summary = health_.summary();
                   const bool good = path == "/liveness" ? summary.live : summary.ready;
                   return HttpReply{.status = good ? 200u : 503u, .body = summary.table};
@@ -72,14 +74,16 @@ class Percaled {
   void serve_metrics(const config::Resolved& resolved) {
     if (!resolved.flag(P::kPrometheusMetricsEnabled)) return;
     if (!resolved.text(P::kPrometheusMetricsCertFile).empty() || !resolved.text(P::kPrometheusMetricsKeyFile).empty()) {
-      log_.error("http.no_https",
-                 "Metrics are not served: HTTPS is asked for and not supported yet; remove PrometheusMetricsCertFile and "
-                 "PrometheusMetricsKeyFile, or put a proxy in front");
+      log_.error(
+          "http.no_https",
+          "Metrics are not served: HTTPS is asked for and not supported yet; remove PrometheusMetricsCertFile and "
+          "PrometheusMetricsKeyFile, or put a proxy in front");
       return;
     }
     const bool process = resolved.flag(P::kPrometheusProcessMetricsEnabled);
     http_.serve("metrics", resolved.text(P::kPrometheusMetricsHost),
-                static_cast<std::uint16_t>(resolved.integer(P::kPrometheusMetricsPort)), [this, process](std::string_view path) {
+                static_cast<std::uint16_t>(resolved.integer(P::kPrometheusMetricsPort)),
+                [this, process](std::string_view path) {
                   if (path != "/metrics") return HttpReply{.status = 404, .body = "not here; see /metrics\n"};
                   return HttpReply{.content_type = "text/plain; version=0.0.4; charset=utf-8",
                                    .body = metrics_.text() + (process ? process_metrics() : "")};
@@ -102,10 +106,11 @@ class Percaled {
     health_.set_overrides(resolved.durations(P::kHealthTimeoutOverrides));
     metrics_.gauge("felix_host", "Carries the name of this node.", {{"host", resolved.text(P::kFelixHostname)}}).set(1);
 
-    auto running = Running::create({log_, metrics_, health_, started_at_,
-                                    [this](ShutdownCause cause, std::string reason) { shutdown_.request(cause, std::move(reason)); },
-                                    [this] { loop_.post([this] { first_turn(); }); }},
-                                   std::move(result));
+    auto running = Running::create(
+        {log_, metrics_, health_, started_at_,
+         [this](ShutdownCause cause, std::string reason) { shutdown_.request(cause, std::move(reason)); },
+         [this] { loop_.post([this] { first_turn(); }); }},
+        std::move(result));
     if (!running) return shutdown_.request(ShutdownCause::kFatal, running.error().text());
     running_ = *std::move(running);
     running_->start();
@@ -117,7 +122,8 @@ class Percaled {
     for (const config::ParameterInfo& parameter : config::all_parameters()) {
       const config::Source source = resolved.source(parameter.id);
       if (source == config::Source::kDefault) continue;
-      log_.info("config.value", std::string(parameter.name), {{"value", resolved.printed(parameter.id)}, {"source", label(source)}});
+      log_.info("config.value", std::string(parameter.name),
+                {{"value", resolved.printed(parameter.id)}, {"source", label(source)}});
     }
   }
 
@@ -139,7 +145,8 @@ class Percaled {
 
   const Options options_;
   const config::Environment environment_;
-  std::unique_ptr<os::Log> early_log_;  // to the screen, until the configuration is known; stays, as redirect_log.h demands
+  std::unique_ptr<os::Log>
+      early_log_;  // to the screen, until the configuration is known; stays, as redirect_log.h demands
   std::unique_ptr<os::Log> log_sink_;
   RedirectLog log_{*early_log_};
   base::MetricRegistry metrics_;

@@ -1,9 +1,9 @@
 #include "agent/process_metrics.h"
 
+#include <unistd.h>
 #include <charconv>
 #include <optional>
 #include <sstream>
-#include <unistd.h>
 #include <vector>
 
 #include <fmt/core.h>
@@ -14,7 +14,8 @@
 namespace agent {
 namespace {
 
-void metric(std::string& out, std::string_view name, std::string_view type, std::string_view help, std::optional<double> value) {
+void metric(std::string& out, std::string_view name, std::string_view type, std::string_view help,
+            std::optional<double> value) {
   if (value) out += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n{0} {3}\n", name, type, help, *value);
 }
 
@@ -54,8 +55,12 @@ std::optional<double> boot_time(const std::string& stat) {
 
 std::string format_process_metrics(const ProcFiles& files) {
   const std::vector<std::string> words = stat_words(files.stat);
-  const auto field = [&](std::size_t n) { return n - 3 < words.size() ? number(words[n - 3]) : std::nullopt; };  // as in proc(5)
-  const auto scaled = [](std::optional<double> value, double by) { return value ? std::optional(*value * by) : std::nullopt; };
+  const auto field = [&](std::size_t n) {
+    return n - 3 < words.size() ? number(words[n - 3]) : std::nullopt;
+  };  // as in proc(5)
+  const auto scaled = [](std::optional<double> value, double by) {
+    return value ? std::optional(*value * by) : std::nullopt;
+  };
   const double tick = 1.0 / static_cast<double>(files.ticks_per_second);
   std::optional<double> cpu;
   if (field(14) && field(15)) cpu = (*field(14) + *field(15)) * tick;
@@ -64,7 +69,8 @@ std::string format_process_metrics(const ProcFiles& files) {
 
   std::string out;
   metric(out, "process_cpu_seconds_total", "counter", "User and system CPU time spent, in seconds.", cpu);
-  metric(out, "process_max_fds", "gauge", "Limit of open file descriptors.", soft_limit(files.limits, "Max open files"));
+  metric(out, "process_max_fds", "gauge", "Limit of open file descriptors.",
+         soft_limit(files.limits, "Max open files"));
   metric(out, "process_open_fds", "gauge", "Open file descriptors.", static_cast<double>(files.open_descriptors));
   metric(out, "process_resident_memory_bytes", "gauge", "Resident memory, in bytes.",
          scaled(field(24), static_cast<double>(files.page_size)));
@@ -77,7 +83,8 @@ std::string format_process_metrics(const ProcFiles& files) {
 
 std::string process_metrics() {
   const auto descriptors = os::list_directory("/proc/self/fd");
-  return format_process_metrics({os::read_file("/proc/self/stat").value_or(""), os::read_file("/proc/self/limits").value_or(""),
+  return format_process_metrics({os::read_file("/proc/self/stat").value_or(""),
+                                 os::read_file("/proc/self/limits").value_or(""),
                                  os::read_file("/proc/stat").value_or(""),
                                  descriptors ? descriptors->size() - 1 : 0,  // less the one that read the directory
                                  ::sysconf(_SC_CLK_TCK), ::sysconf(_SC_PAGESIZE)});

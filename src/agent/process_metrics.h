@@ -1,4 +1,5 @@
-// process_metrics.h: the process_* metrics that Prometheus clients have (spec felix-agent §5), read from /proc when scraped.
+// process_metrics.h: the process_* metrics that Prometheus clients have (spec felix-agent §5), read from /proc when
+// scraped.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // process_status.h: the heartbeat that Neutron takes for "this agent is alive" (spec felix-agent §4.2, datamodel §8.1).
 //
-// Heartbeat runs on the kernel thread's loop, so that a hung data plane falls silent and its lease runs out; ProcessStatusReporter
-// runs where the datastore is written from. Nothing is removed on exit.
+// Heartbeat runs on the kernel thread's loop, so that a hung data plane falls silent and its lease runs out;
+// ProcessStatusReporter runs where the datastore is written from. Nothing is removed on exit.
 #pragma once
 
 #include <chrono>
@@ -14,8 +14,8 @@
 
 namespace agent {
 
-// Calls `beat` 10 s after the data plane started (so that an agent that crashes again and again never reports), then every
-// `interval`. An interval of zero or less means never.
+// Calls `beat` 10 s after the data plane started (so that an agent that crashes again and again never reports), then
+// every `interval`. An interval of zero or less means never.
 class Heartbeat {
  public:
   static constexpr base::Duration kFirst = std::chrono::seconds(10);
@@ -37,10 +37,11 @@ class Heartbeat {
 class ProcessStatusReporter {
  public:
   // `time_to_live` is cut to whole seconds, at least one. `started`: when this process began, for the uptime.
-  ProcessStatusReporter(base::Loop& loop, StatusStore& store, base::Log& log, StatusPaths paths, base::Duration time_to_live,
-                        base::Instant started);
+  ProcessStatusReporter(base::Loop& loop, StatusStore& store, base::Log& log, StatusPaths paths,
+                        base::Duration time_to_live, base::Instant started);
 
-  // Writes the leased key, then the permanent one, whatever became of the first. Failures are not repeated before the next beat.
+  // Writes the leased key, then the permanent one, whatever became of the first. Failures are not repeated before the
+  // next beat.
   void beat();
 
  private:

@@ -1,5 +1,5 @@
-// redirect_log.h: a Log that passes on to another, which may be replaced while other threads write: until the configuration is
-// known lines go to the screen only, but whatever is created that early keeps its reference.
+// redirect_log.h: a Log that passes on to another, which may be replaced while other threads write: until the
+// configuration is known lines go to the screen only, but whatever is created that early keeps its reference.
 #pragma once
 
 #include <atomic>

@@ -31,19 +31,22 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
                               .prefixes = {paths.workload_prefix(), paths.host_endpoint_prefix()}},
         os::make_jitter());
   }
-  r->process_status_ = std::make_unique<ProcessStatusReporter>(edge, *r->status_store_, world.log, paths,
-                                                               config.duration(P::kReportingTTLSecs), world.process_started);
-  r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, config, bgp_settings(config, r->start_.local.environment));
+  r->process_status_ = std::make_unique<ProcessStatusReporter>(
+      edge, *r->status_store_, world.log, paths, config.duration(P::kReportingTTLSecs), world.process_started);
+  r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, config,
+                                      bgp_settings(config, r->start_.local.environment));
 
-  auto kernel = KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
-                                   {config, r->start_.encapsulation, r->names_.intern(paths.hostname)}, r->kernel_sinks());
+  auto kernel =
+      KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
+                         {config, r->start_.encapsulation, r->names_.intern(paths.hostname)}, r->kernel_sinks());
   if (!kernel) return base::fail(std::move(kernel).error());
   r->kernel_side_ = *std::move(kernel);
 
-  config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname, host_probe(),
-                                node_selector_predicate());
-  r->intake_ = std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
-                                        Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
+  config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname,
+                                host_probe(), node_selector_predicate());
+  r->intake_ =
+      std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+                               Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
   return r;
 }
 

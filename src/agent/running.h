@@ -1,4 +1,5 @@
-// running.h: the agent in steady state: its threads, the mailboxes between them, and who owns what. All of it in one place.
+// running.h: the agent in steady state: its threads, the mailboxes between them, and who owns what. All of it in one
+// place.
 //
 //   store's own ─► calc ──output──► kernel ──statuses, beat──► edge ─► store
 //                    └────bgp──────────────────────────────────► edge ─► BIRD
@@ -53,7 +54,9 @@ class Running {
     base::Instant at;
   };
   struct Fold {
-    void operator()(Calculated& pending, Calculated later) const { calc::fold(pending.output, std::move(later.output)); }
+    void operator()(Calculated& pending, Calculated later) const {
+      calc::fold(pending.output, std::move(later.output));
+    }
     void operator()(BgpUpdates& pending, BgpUpdates later) const { agent::fold(pending, std::move(later)); }
     void operator()(StatusChanges& pending, StatusChanges later) const {
       for (auto& [key, value] : later) pending.insert_or_assign(key, std::move(value));

@@ -28,7 +28,8 @@ render::LoopPrevention loop_prevention(std::string_view text) {
 
 std::vector<render::FailsafePort> failsafe(const std::vector<config::ProtocolPort>& ports) {
   std::vector<render::FailsafePort> out;
-  for (const config::ProtocolPort& port : ports) out.push_back({port.protocol == 17 ? "udp" : "tcp", port.port, port.network});
+  for (const config::ProtocolPort& port : ports)
+    out.push_back({port.protocol == 17 ? "udp" : "tcp", port.port, port.network});
   return out;
 }
 
@@ -119,7 +120,9 @@ render::Settings render_settings(const config::Resolved& resolved, const config:
 }
 
 dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render) {
-  const auto whole_milliseconds = [](base::Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d); };
+  const auto whole_milliseconds = [](base::Duration d) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(d);
+  };
   dataplane::Settings out;
   out.render = render;
   out.workload.ipv6 = render.ipv6;

@@ -15,12 +15,13 @@ namespace agent {
 
 store::ConnectionSettings connection_settings(const config::DatastoreSettings& datastore);
 os::LogSettings log_settings(const config::Resolved& resolved);
-// `kernel_has_ipv6`: Ipv6Support has no effect without it. The features stay at their defaults: they are found out, not configured.
+// `kernel_has_ipv6`: Ipv6Support has no effect without it. The features stay at their defaults: they are found out, not
+// configured.
 render::Settings render_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
                                  base::Symbol hostname, bool kernel_has_ipv6);
 dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render);
-// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container: CALICO_ROUTER_ID,
-// IP and IP6, AS (spec bgp §2).
+// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container:
+// CALICO_ROUTER_ID, IP and IP6, AS (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
 
 }  // namespace agent

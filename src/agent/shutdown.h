@@ -1,4 +1,5 @@
-// shutdown.h: why and how the agent leaves (spec felix-agent §2.10). Kernel state and status keys stay as they are in every case.
+// shutdown.h: why and how the agent leaves (spec felix-agent §2.10). Kernel state and status keys stay as they are in
+// every case.
 #pragma once
 
 #include <functional>
@@ -11,11 +12,11 @@
 namespace agent {
 
 enum class ShutdownCause {
-  kConfigChanged,         // parameter, SIGHUP, host MTU
+  kConfigChanged,  // parameter, SIGHUP, host MTU
   kEncapsulationChanged,
   kDatastoreUnready,
-  kFatal,                 // bad configuration while running, a part that cannot go on
-  kSignal,                // SIGTERM, SIGINT
+  kFatal,   // bad configuration while running, a part that cannot go on
+  kSignal,  // SIGTERM, SIGINT
 };
 
 // What an init system sees. 129 asks for a restart in place; it counts as a failure for Restart=on-failure.

@@ -57,7 +57,8 @@ std::optional<Pool> parse_pool(const boost::json::object& resource) {
 
 }  // namespace
 
-Startup::Startup(base::Loop& loop, base::Log& log, HealthAggregator& health, Ports ports, std::function<void(StartupResult)> done)
+Startup::Startup(base::Loop& loop, base::Log& log, HealthAggregator& health, Ports ports,
+                 std::function<void(StartupResult)> done)
     : loop_(loop), log_(log), health_(health), ports_(std::move(ports)), done_(std::move(done)) {}
 
 void Startup::attempt() {
@@ -87,8 +88,8 @@ void Startup::attempt() {
 void Startup::read() {
   const std::string& hostname = result_.local.resolution.resolved.text(config::Parameter::kFelixHostname);
   const std::array<store::ReadRequest, kReads> requests = {exactly(std::string(kClusterInformations) + "default"),
-                                                           below(kFelixConfigurations), exactly(std::string(kNodes) + hostname),
-                                                           below(kIpPools)};
+                                                           below(kFelixConfigurations),
+                                                           exactly(std::string(kNodes) + hostname), below(kIpPools)};
   documents_.clear();
   failure_.reset();
   outstanding_ = kReads;
@@ -105,20 +106,24 @@ void Startup::got(base::Result<store::ReadReply> reply) {
     for (store::KeyValue& item : reply->items) documents_[std::move(item.key)] = std::move(item.value);
   }
   if (--outstanding_ > 0) return;
-  if (failure_) return retry("cannot read the configuration from the datastore: " + failure_->text(), "store.unreachable");
+  if (failure_)
+    return retry("cannot read the configuration from the datastore: " + failure_->text(), "store.unreachable");
   evaluate();
 }
 
 void Startup::evaluate() {
   config::Diagnostics unparsable;
-  config::ConfigTracker tracker(result_.local.sources, result_.local.diagnostics, result_.local.system_hostname, host_probe(),
-                                node_selector_predicate());
+  config::ConfigTracker tracker(result_.local.sources, result_.local.diagnostics, result_.local.system_hostname,
+                                host_probe(), node_selector_predicate());
   std::vector<Pool> pools;
   for (const auto& [key, value] : documents_) {
     const config::Document document = parse_document(value);
     if (!document) {
-      unparsable.push_back({config::Severity::kWarning, config::Source::kGlobal, key, "",
-                            "is not a JSON object and is taken as absent", "write it again with percalectl"});
+      // Without it the defaults would hold: another interface prefix, and every guest is unprotected. Pools only route.
+      const bool fatal = !key.starts_with(kIpPools);
+      unparsable.push_back({fatal ? config::Severity::kError : config::Severity::kWarning, config::Source::kGlobal, key,
+                            "", fatal ? "is not a JSON object" : "is not a JSON object and is taken as absent",
+                            "write it again with percalectl, or delete it"});
       continue;
     }
     const auto name = [&key](std::string_view prefix) { return key.substr(prefix.size()); };
@@ -129,13 +134,20 @@ void Startup::evaluate() {
       if (auto pool = parse_pool(*document)) pools.push_back(*std::move(pool));
     }
   }
+  if (has_errors(unparsable)) {
+    std::string keys;
+    for (const config::Diagnostic& d : unparsable) keys += (keys.empty() ? "" : ", ") + d.parameter;
+    log_diagnostics(log_, unparsable);
+    return retry("not a JSON object: " + keys + "; write it again with percalectl, or delete it", "config.errors");
+  }
   result_.configuration = tracker.evaluate();
   if (!result_.configuration.datastore_ready) {
     // Ready, so that an orchestrator's rolling upgrade goes on while data is migrated.
     health_.report(std::string(kStartupReporter), true, true, "waiting for the datastore to be ready");
     if (last_problem_ != "not ready") {
       log_.warning("store.not_ready",
-                   "The datastore is not marked as ready; waiting. ClusterInformation 'default' must exist with spec.datastoreReady "
+                   "The datastore is not marked as ready; waiting. ClusterInformation 'default' must exist with "
+                   "spec.datastoreReady "
                    "true: the Neutron driver creates it, or use percalectl apply");
       last_problem_ = "not ready";
     }

@@ -1,10 +1,11 @@
-// startup.h: from nothing to a complete configuration and an open store (spec felix-agent §2.2 step 3), on the main loop.
+// startup.h: from nothing to a complete configuration and an open store (spec felix-agent §2.2 step 3), on the main
+// loop.
 //
-// Reads file and environment, opens the store, reads ClusterInformation, the FelixConfigurations, this Node and the IPPools, and
-// waits until the cluster says that its datastore is ready. Whatever fails is logged once with its remedy and tried again every
-// second, from the beginning: an operator repairs the file, not the process.
-// Unlike upstream there is one store for all attempts with the same settings, so no attempt leaks a connection and no restart
-// is needed after several.
+// Reads file and environment, opens the store, reads ClusterInformation, the FelixConfigurations, this Node and the
+// IPPools, and waits until the cluster says that its datastore is ready. Whatever fails is logged once with its remedy
+// and tried again every second, from the beginning: an operator repairs the file, not the process. Unlike upstream
+// there is one store for all attempts with the same settings, so no attempt leaks a connection and no restart is needed
+// after several.
 #pragma once
 
 #include <functional>
@@ -47,7 +48,8 @@ class Startup {
   };
 
   // `done` is called once, from the loop. It may destroy this.
-  Startup(base::Loop& loop, base::Log& log, HealthAggregator& health, Ports ports, std::function<void(StartupResult)> done);
+  Startup(base::Loop& loop, base::Log& log, HealthAggregator& health, Ports ports,
+          std::function<void(StartupResult)> done);
   ~Startup() { loop_.cancel(timer_); }
   Startup(const Startup&) = delete;
   Startup& operator=(const Startup&) = delete;

@@ -34,11 +34,21 @@ const std::string kFelix = "/calico/resources/v3/projectcalico.org/felixconfigur
 
 // The variables that Felix is measured with.
 std::vector<std::string> felix_environment() {
-  return {"DATASTORE_TYPE=etcdv3",      "ETCD_ENDPOINTS=http://127.0.0.1:2379", "FELIX_DATASTORETYPE=etcdv3",
-          "FELIX_FELIXHOSTNAME=h1",     "FELIX_ETCDENDPOINTS=http://127.0.0.1:2379", "FELIX_HEALTHENABLED=true",
-          "FELIX_LOGFILEPATH=none",     "FELIX_LOGSEVERITYSCREEN=warning",      "FELIX_IPTABLESBACKEND=Legacy",
-          "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",               "FELIX_PROMETHEUSMETRICSENABLED=true",
-          "FELIX_ENDPOINTSTATUSPATHPREFIX=none", "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"};
+  return {"DATASTORE_TYPE=etcdv3",
+          "ETCD_ENDPOINTS=http://127.0.0.1:2379",
+          "FELIX_DATASTORETYPE=etcdv3",
+          "FELIX_FELIXHOSTNAME=h1",
+          "FELIX_ETCDENDPOINTS=http://127.0.0.1:2379",
+          "FELIX_HEALTHENABLED=true",
+          "FELIX_LOGFILEPATH=none",
+          "FELIX_LOGSEVERITYSCREEN=warning",
+          "FELIX_IPTABLESBACKEND=Legacy",
+          "FELIX_NFTABLESMODE=Disabled",
+          "FELIX_BPFENABLED=false",
+          "FELIX_PROMETHEUSMETRICSENABLED=true",
+          "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
+          "FELIX_USAGEREPORTINGENABLED=false",
+          "FELIX_REQUIREMTUFILE=false"};
 }
 
 struct Starting {
@@ -49,7 +59,8 @@ struct Starting {
   int opened = 0;
   std::map<std::string, std::string> initial;
   std::optional<base::Error> disconnected;
-  base::Result<LocalConfig> local = load_local_config("/nonexistent/felix.cfg", config::environment_from(felix_environment()), {});
+  base::Result<LocalConfig> local =
+      load_local_config("/nonexistent/felix.cfg", config::environment_from(felix_environment()), {});
   std::optional<StartupResult> result;
   Startup startup;
 
@@ -73,11 +84,13 @@ struct Starting {
 
 TEST(Startup, ReadsAllSources) {
   Starting s;
-  s.initial = {{kCluster, kReadyCluster},
-               {kFelix + "default", R"({"spec":{"interfacePrefix":"tap","endpointReportingEnabled":true,"logSeverityScreen":"Debug"}})"},
-               {kFelix + "node.h1", R"({"spec":{"maxIpsetSize":77}})"},
-               {"/calico/resources/v3/projectcalico.org/nodes/h1", R"({"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}})"},
-               {"/calico/resources/v3/projectcalico.org/ippools/p", R"({"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})"}};
+  s.initial = {
+      {kCluster, kReadyCluster},
+      {kFelix + "default",
+       R"({"spec":{"interfacePrefix":"tap","endpointReportingEnabled":true,"logSeverityScreen":"Debug"}})"},
+      {kFelix + "node.h1", R"({"spec":{"maxIpsetSize":77}})"},
+      {"/calico/resources/v3/projectcalico.org/nodes/h1", R"({"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}})"},
+      {"/calico/resources/v3/projectcalico.org/ippools/p", R"({"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})"}};
   s.startup.start();
   s.loop.advance(milliseconds(100));
   ASSERT_TRUE(s.result) << s.log.lines;
@@ -117,8 +130,9 @@ TEST(Startup, AnUnreachableDatastoreIsSaidOnceAndTriedAgain) {
   EXPECT_FALSE(s.result);
   EXPECT_FALSE(s.health.summary().ready);
   EXPECT_TRUE(s.health.summary().live);
-  EXPECT_EQ(s.log.lines, "store.unreachable Cannot start yet: cannot read the configuration from the datastore: "
-                         "http://127.0.0.1:2379: connection refused; trying again every second\n");
+  EXPECT_EQ(s.log.lines,
+            "store.unreachable Cannot start yet: cannot read the configuration from the datastore: "
+            "http://127.0.0.1:2379: connection refused; trying again every second\n");
   s.store->reconnect();
   s.loop.advance(seconds(12));
   EXPECT_TRUE(s.result);
@@ -137,15 +151,30 @@ TEST(Startup, AFatalValueInTheDatastoreIsNamedUntilRepaired) {
   EXPECT_TRUE(s.result);
 }
 
-TEST(Startup, AResourceThatIsNoJsonIsSetAside) {
+// Starting without it would mean the default interface prefix, and every guest unprotected.
+TEST(Startup, AConfigurationThatNobodyCanReadIsNamedUntilRepaired) {
+  for (const char* bad : {"{broken", "", "[]", R"({"spec":7})", R"({"spec":{"interfacePrefix":{"a":[]}}})"}) {
+    Starting s;
+    s.initial = {{kCluster, kReadyCluster}, {kFelix + "default", bad}};
+    s.startup.start();
+    s.loop.advance(seconds(5));
+    EXPECT_FALSE(s.result) << bad;
+    EXPECT_THAT(s.log.lines, HasSubstr("config.problem")) << bad;
+    s.store->write(kFelix + "default", R"({"spec":{"maxIpsetSize":5}})");
+    s.loop.advance(seconds(2));
+    ASSERT_TRUE(s.result) << bad;
+    EXPECT_EQ(s.result->configuration.resolved.integer(P::kMaxIpsetSize), 5);
+  }
+}
+
+TEST(Startup, APoolThatIsNoJsonIsSetAside) {
   Starting s;
-  s.initial = {{kCluster, kReadyCluster}, {kFelix + "default", "{broken"}, {kFelix + "node.h1", R"({"spec":{"maxIpsetSize":5}})"}};
+  s.initial = {{kCluster, kReadyCluster}, {"/calico/resources/v3/projectcalico.org/ippools/p", "{broken"}};
   s.startup.start();
   s.loop.advance(seconds(1));
   ASSERT_TRUE(s.result);
-  EXPECT_EQ(s.result->configuration.resolved.integer(P::kMaxIpsetSize), 5);
   ASSERT_EQ(s.result->configuration.diagnostics.size(), 1u);
-  EXPECT_THAT(s.result->configuration.diagnostics[0].text(), HasSubstr("felixconfigurations/default"));
+  EXPECT_THAT(s.result->configuration.diagnostics[0].text(), HasSubstr("ippools/p"));
 }
 
 TEST(Startup, AnUnreadableFileIsTriedAgain) {
@@ -175,13 +204,17 @@ TEST(LocalConfig, FileSyntaxAndPermissionsAreErrorsThatNameTheFile) {
 
 TEST(CheckConfig, PrintsEveryProblemAtOnce) {
   const ::testing::TempDirectory directory;
-  const std::string file = directory.write("felix.cfg", "IterfacePrefix = tap\nHealthPort = 99999\nMetadataPort = abc\nLogSeverityScreen = Info\n");
+  const std::string file = directory.write(
+      "felix.cfg", "IterfacePrefix = tap\nHealthPort = 99999\nMetadataPort = abc\nLogSeverityScreen = Info\n");
   std::string out;
-  EXPECT_EQ(check_config(file, config::environment_from({"DATASTORE_TYPE=kubernetes", "FELIX_ETCDCAFILE=/no/such/ca"}), out), 1);
-  for (const char* part : {"IterfacePrefix from config file = 'tap': there is no such parameter", "did you mean InterfacePrefix?",
-                           "warning: HealthPort from config file = '99999': out of range", "use an integer from 0 to 65535",
-                           "error: MetadataPort from config file = 'abc'", "there is no such file",
-                           "error: datastore: datastore type 'kubernetes' is not supported", "would not start"}) {
+  EXPECT_EQ(
+      check_config(file, config::environment_from({"DATASTORE_TYPE=kubernetes", "FELIX_ETCDCAFILE=/no/such/ca"}), out),
+      1);
+  for (const char* part :
+       {"IterfacePrefix from config file = 'tap': there is no such parameter", "did you mean InterfacePrefix?",
+        "warning: HealthPort from config file = '99999': out of range", "use an integer from 0 to 65535",
+        "error: MetadataPort from config file = 'abc'", "there is no such file",
+        "error: datastore: datastore type 'kubernetes' is not supported", "would not start"}) {
     EXPECT_THAT(out, HasSubstr(part));
   }
   out.clear();
@@ -249,7 +282,8 @@ TEST(SettingsMap, EveryRenderSetting) {
 }
 
 TEST(SettingsMap, BgpFromTheEnvironment) {
-  const auto environment = config::environment_from({"IP=10.0.0.1/24", "IP6=autodetect", "AS=64513", "CALICO_ROUTER_ID=hash"});
+  const auto environment =
+      config::environment_from({"IP=10.0.0.1/24", "IP6=autodetect", "AS=64513", "CALICO_ROUTER_ID=hash"});
   const bgp::Settings bgp = bgp_settings(config::resolve({}, "h1", {}).resolved, environment);
   EXPECT_EQ(bgp.node_name, "h1");
   EXPECT_EQ(base::to_string(bgp.address_v4.value()), "10.0.0.1/24");

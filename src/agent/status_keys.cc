@@ -20,14 +20,19 @@ std::string StatusPaths::last_reported() const {
   return fmt::format("/calico/felix/v2/{}/host/{}/last_reported_status", region, hostname);
 }
 
-std::string StatusPaths::workload_prefix() const { return fmt::format("/calico/felix/v2/{}/host/{}/workload/", region, hostname); }
-
-std::string StatusPaths::workload(std::string_view orchestrator, std::string_view workload, std::string_view endpoint) const {
-  return fmt::format("{}{}/{}/endpoint/{}", workload_prefix(), escape_component(orchestrator), escape_component(workload),
-                     escape_component(endpoint));
+std::string StatusPaths::workload_prefix() const {
+  return fmt::format("/calico/felix/v2/{}/host/{}/workload/", region, hostname);
 }
 
-std::string StatusPaths::host_endpoint_prefix() const { return fmt::format("/calico/felix/v1/host/{}/endpoint/", hostname); }
+std::string StatusPaths::workload(std::string_view orchestrator, std::string_view workload,
+                                  std::string_view endpoint) const {
+  return fmt::format("{}{}/{}/endpoint/{}", workload_prefix(), escape_component(orchestrator),
+                     escape_component(workload), escape_component(endpoint));
+}
+
+std::string StatusPaths::host_endpoint_prefix() const {
+  return fmt::format("/calico/felix/v1/host/{}/endpoint/", hostname);
+}
 
 std::string StatusPaths::host_endpoint(std::string_view endpoint) const {
   return host_endpoint_prefix() + escape_component(endpoint);

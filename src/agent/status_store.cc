@@ -41,7 +41,8 @@ class StatusOverStore final : public StatusStore {
                   if (alive.expired()) return;
                   if (!reply) return listed(base::fail(std::move(reply).error()));
                   std::vector<std::pair<std::string, std::string>> items;
-                  for (store::KeyValue& item : reply->items) items.emplace_back(std::move(item.key), std::move(item.value));
+                  for (store::KeyValue& item : reply->items)
+                    items.emplace_back(std::move(item.key), std::move(item.value));
                   listed(std::move(items));
                 });
   }

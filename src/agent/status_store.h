@@ -1,5 +1,5 @@
-// status_store.h: what the status reporters need of the datastore. A narrow port, so that they can be tested on a virtual clock;
-// status_store.cc connects it to a Store.
+// status_store.h: what the status reporters need of the datastore. A narrow port, so that they can be tested on a
+// virtual clock; status_store.cc connects it to a Store.
 #pragma once
 
 #include <chrono>

@@ -75,14 +75,17 @@ TEST(StatusKeys, ByteExact) {
   const StatusPaths none{"no-region", "h1"};
   EXPECT_EQ(none.process(), "/calico/felix/v2/no-region/host/h1/status");
   EXPECT_EQ(none.last_reported(), "/calico/felix/v2/no-region/host/h1/last_reported_status");
-  EXPECT_EQ(none.workload("openstack", "openstack/5f2c", "p"), "/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2f5f2c/endpoint/p");
+  EXPECT_EQ(none.workload("openstack", "openstack/5f2c", "p"),
+            "/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2f5f2c/endpoint/p");
   const StatusPaths east{"region-east", "Host.1"};
-  EXPECT_EQ(east.workload("a%b", "c/d", "e/f"), "/calico/felix/v2/region-east/host/Host.1/workload/a%25b/c%2fd/endpoint/e%2ff");
+  EXPECT_EQ(east.workload("a%b", "c/d", "e/f"),
+            "/calico/felix/v2/region-east/host/Host.1/workload/a%25b/c%2fd/endpoint/e%2ff");
   EXPECT_EQ(east.host_endpoint("eth0/x"), "/calico/felix/v1/host/Host.1/endpoint/eth0%2fx");
   EXPECT_EQ(endpoint_value(EndpointStatus::kUp), R"({"status":"up"})");
   EXPECT_EQ(endpoint_value(EndpointStatus::kDown), R"({"status":"down"})");
   EXPECT_EQ(endpoint_value(EndpointStatus::kError), R"({"status":"error"})");
-  EXPECT_EQ(process_value(SimLoop::kWallStart, milliseconds(12345), true), R"({"time":"2026-01-02T03:04:05Z","uptime":12.345,"first_update":true})");
+  EXPECT_EQ(process_value(SimLoop::kWallStart, milliseconds(12345), true),
+            R"({"time":"2026-01-02T03:04:05Z","uptime":12.345,"first_update":true})");
   EXPECT_EQ(process_value(SimLoop::kWallStart + milliseconds(1999), seconds(35), false),
             R"({"time":"2026-01-02T03:04:06Z","uptime":35,"first_update":false})");
 }
@@ -158,7 +161,8 @@ TEST(EndpointStatus, FirstSyncWritesOnlyWhatDiffersAndRemovesStaleKeys) {
   f.reporter.set("h/bad", "up");
   f.reporter.in_sync();
   f.loop.advance(seconds(5));
-  EXPECT_THAT(f.store.keys, ElementsAre(Pair("h/bad", "up"), Pair("other", "x"), Pair("w/new", "up"), Pair("w/same", "up"), Pair("w/wrong", "up")));
+  EXPECT_THAT(f.store.keys, ElementsAre(Pair("h/bad", "up"), Pair("other", "x"), Pair("w/new", "up"),
+                                        Pair("w/same", "up"), Pair("w/wrong", "up")));
   EXPECT_EQ(f.store.commits, 1);
   EXPECT_EQ(f.store.largest, 4u);
 }
@@ -292,8 +296,10 @@ struct Leaving {
 };
 
 TEST(Shutdown, CausesAndStatuses) {
-  for (const auto& [cause, status] : {std::pair{ShutdownCause::kConfigChanged, 129}, {ShutdownCause::kEncapsulationChanged, 129},
-                                      {ShutdownCause::kDatastoreUnready, 1}, {ShutdownCause::kFatal, 1}}) {
+  for (const auto& [cause, status] : {std::pair{ShutdownCause::kConfigChanged, 129},
+                                      {ShutdownCause::kEncapsulationChanged, 129},
+                                      {ShutdownCause::kDatastoreUnready, 1},
+                                      {ShutdownCause::kFatal, 1}}) {
     Leaving l;
     l.shutdown.request(cause, "test");
     l.loop.advance(milliseconds(1999));

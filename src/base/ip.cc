@@ -86,7 +86,7 @@ Result<IpAddress> parse_address(std::string_view text) {
     return fail(Error::invalid("not an IP address", text));
   }
   char terminated[kLongestAddressText] = {};
-  std::copy(text.begin(), text.end(), terminated);  // memcpy would not take the null pointer of an empty view
+  std::ranges::copy(text, terminated);  // memcpy would not take the null pointer of an empty view
   std::uint8_t bytes[16];
   if (inet_pton(AF_INET, terminated, bytes) == 1) return IpAddress::from_bytes(Family::kIpv4, bytes);
   if (inet_pton(AF_INET6, terminated, bytes) == 1) return IpAddress::from_bytes(Family::kIpv6, bytes);

@@ -12,7 +12,7 @@ namespace base {
 namespace {
 
 // Texts are carved from chunks: one allocation per chunk instead of one per string.
-constexpr std::size_t kChunkBytes = 64 * 1024;
+constexpr std::size_t kChunkBytes = std::size_t{64} * 1024;
 
 struct TextHash {
   using is_transparent = void;

@@ -45,10 +45,10 @@ class Generator {
 
   Generated run() {
     daemon();
-    for (Family family : kFamilies) filters(family);
+    for (const Family family : kFamilies) filters(family);
     local_protocols();
-    for (Family family : kFamilies) kernel(family);
-    for (Family family : kFamilies) static_routes(family);
+    for (const Family family : kFamilies) kernel(family);
+    for (const Family family : kFamilies) static_routes(family);
     session_template();
     for (const Peering& peering : peerings_) session(peering);
     return {std::move(text_), std::move(diagnostics_)};

@@ -70,7 +70,7 @@ const std::optional<base::Prefix>& node_address(const model::Node& node, Family 
 
 std::string protocol_name(PeeringKind kind, const IpAddress& address, std::optional<std::uint16_t> port) {
   std::string name = kind == PeeringKind::kMesh ? "Mesh_" : kind == PeeringKind::kGlobal ? "Global_" : "Node_";
-  for (char c : base::to_string(address)) name += c == '.' || c == ':' ? '_' : c;
+  for (const char c : base::to_string(address)) name += c == '.' || c == ':' ? '_' : c;
   if (port && kind != PeeringKind::kMesh) name += fmt::format("_port_{}", *port);
   return name;
 }
@@ -223,7 +223,7 @@ class Computation {
                 const std::vector<Family>& families) {
     const auto node = inputs_.nodes.find(node_name);
     if (node == inputs_.nodes.end()) return;
-    for (Family family : families) {
+    for (const Family family : families) {
       const auto address = usable(node_address(node->second, family));
       if (!address) continue;
       Peering session = from_peer(name, peer, kind);
@@ -314,7 +314,7 @@ class Computation {
     }
     for (const auto& [name, node] : inputs_.nodes) {
       if (name == name_ || !node.route_reflector_cluster_id.empty()) continue;
-      for (Family family : both()) add_mesh_session(name, node, family, password);
+      for (const Family family : both()) add_mesh_session(name, node, family, password);
     }
   }
 

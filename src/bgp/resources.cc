@@ -123,7 +123,7 @@ Result<Debug> as_debug(const json::value& value) {
   const std::string level = base::to_lower(value.get_string());
   if (level == "debug") return Debug::kAll;
   if (level == "info") return Debug::kStates;
-  for (std::string_view other : {"trace", "warning", "error", "fatal"}) {
+  for (const std::string_view other : {"trace", "warning", "error", "fatal"}) {
     if (level == other) return Debug::kNone;
   }
   return fail(Error::invalid("is none of Trace, Debug, Info, Warning, Error, Fatal", level));

@@ -44,7 +44,7 @@ std::string text_of(const PortRange& range) {
                                    : std::to_string(range.first) + ":" + std::to_string(range.last);
 }
 std::string text_of(const base::Prefix& prefix) { return base::to_string(prefix); }
-const std::string& text_of(const SetId& id) { return id; }
+std::string text_of(const SetId& id) { return id; }
 
 template <typename List>
 void append_list(std::string& text, std::string_view word, const List& list) {

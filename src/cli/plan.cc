@@ -27,7 +27,7 @@ using P = config::Parameter;
 using render::iptables::Table;
 
 config::Configuration configuration_of(const std::vector<model::DocumentChange>& documents, std::string_view node) {
-  config::Probe nothing_exists;
+  const config::Probe nothing_exists;
   config::ConfigTracker tracker({}, {}, std::string(node), nothing_exists, agent::node_selector_predicate());
   for (const model::DocumentChange& change : documents) {
     const config::Document document = change.value.value_or(nullptr);

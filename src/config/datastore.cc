@@ -73,12 +73,14 @@ Result<DatastoreSettings> finish(Draft draft) {
   if (draft.type.starts_with(kDirectoryPrefix)) {
     DatastoreSettings directory;
     directory.directory = draft.type.substr(kDirectoryPrefix.size());
-    if (directory.directory.empty()) return fail(Error::invalid("datastore type has no directory after dir:", draft.type));
+    if (directory.directory.empty())
+      return fail(Error::invalid("datastore type has no directory after dir:", draft.type));
     return directory;
   }
   if (!draft.type.empty() && !base::equal_ignoring_case(draft.type, "etcdv3")) {
-    return fail(Error(base::ErrorKind::kUnsupported, "datastore type '" + draft.type +
-                                                         "' is not supported; use etcdv3, or dir:PATH for resource files"));
+    return fail(
+        Error(base::ErrorKind::kUnsupported,
+              "datastore type '" + draft.type + "' is not supported; use etcdv3, or dir:PATH for resource files"));
   }
   if (s.endpoints.empty() && s.discovery_domain.empty()) s.endpoints.emplace_back(kDefaultEndpoint);
   if (s.username.empty() || s.password.empty()) {  // only together do they mean anything
@@ -86,7 +88,8 @@ Result<DatastoreSettings> finish(Draft draft) {
     s.password.clear();
   }
   if (s.certificate_file.empty() != s.key_file.empty()) {
-    return fail(Error::invalid("a client certificate needs both its file and its key file; only one of them is configured"));
+    return fail(
+        Error::invalid("a client certificate needs both its file and its key file; only one of them is configured"));
   }
   return s;
 }

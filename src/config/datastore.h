@@ -1,8 +1,9 @@
 // datastore.h: how to reach the datastore (spec felix-agent §1.5).
 //
-// Two layers: the common client variables (DATASTORE_TYPE, ETCD_…, each also with CALICO_ in front, which wins), then what the
-// agent's own file and environment set. Unlike upstream, the second layer counts in any spelling, a type without endpoints
-// gets the default address, DNS discovery alone means etcd, and nothing at all means etcd at http://127.0.0.1:2379.
+// Two layers: the common client variables (DATASTORE_TYPE, ETCD_…, each also with CALICO_ in front, which wins), then
+// what the agent's own file and environment set. Unlike upstream, the second layer counts in any spelling, a type
+// without endpoints gets the default address, DNS discovery alone means etcd, and nothing at all means etcd at
+// http://127.0.0.1:2379.
 #pragma once
 
 #include <string>
@@ -20,7 +21,7 @@ struct DatastoreSettings {
   std::string discovery_domain;        // DNS SRV; then there are no endpoints
   std::string username;                // both or neither
   std::string password;
-  std::string ca_file;                 // empty: the system's certificates
+  std::string ca_file;  // empty: the system's certificates
   std::string certificate_file;
   std::string key_file;
 

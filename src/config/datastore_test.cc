@@ -34,8 +34,8 @@ TEST(Datastore, FelixEnvironment) {
 }
 
 TEST(Datastore, CommonVariablesWithAndWithoutPrefix) {
-  auto s = settings({"ETCD_ENDPOINTS=http://a:1", "CALICO_ETCD_ENDPOINTS=https://b:2", "CALICO_ETCD_USERNAME=u", "ETCD_PASSWORD=p",
-                     "ETCD_KEY_FILE=/k", "ETCD_CERT_FILE=/c", "ETCD_CA_CERT_FILE=/ca"});
+  auto s = settings({"ETCD_ENDPOINTS=http://a:1", "CALICO_ETCD_ENDPOINTS=https://b:2", "CALICO_ETCD_USERNAME=u",
+                     "ETCD_PASSWORD=p", "ETCD_KEY_FILE=/k", "ETCD_CERT_FILE=/c", "ETCD_CA_CERT_FILE=/ca"});
   ASSERT_TRUE(s);
   EXPECT_THAT(s->endpoints, ElementsAre("https://b:2/"));
   EXPECT_EQ(s->username, "u");
@@ -51,7 +51,8 @@ TEST(Datastore, FelixSettingsOverrideInAnySpellingEnvironmentOverFile) {
     return settings(more, std::move(file));
   };
   EXPECT_THAT(with({}, {{"etcdendpoints", "http://file:1"}})->endpoints, ElementsAre("http://file:1/"));
-  EXPECT_THAT(with({"felix_EtcdEndpoints=http://env:1"}, {{"EtcdEndpoints", "http://file:1"}})->endpoints, ElementsAre("http://env:1/"));
+  EXPECT_THAT(with({"felix_EtcdEndpoints=http://env:1"}, {{"EtcdEndpoints", "http://file:1"}})->endpoints,
+              ElementsAre("http://env:1/"));
   EXPECT_THAT(with({"FELIX_ETCDADDR=h:5", "FELIX_ETCDSCHEME=https"}, {})->endpoints, ElementsAre("https://h:5/"));
   EXPECT_EQ(with({"FELIX_ETCDCAFILE=/mine"}, {})->ca_file, "/mine");
   EXPECT_EQ(with({}, {})->ca_file, "/ca");

@@ -17,7 +17,7 @@ bool openstack_mode(const Resolved& resolved);
 
 struct PoolModes {
   base::Family family = base::Family::kIpv4;
-  std::string_view ipip_mode;   // Always, CrossSubnet; Never, anything else and empty mean no
+  std::string_view ipip_mode;  // Always, CrossSubnet; Never, anything else and empty mean no
   std::string_view vxlan_mode;
 };
 struct Encapsulation {
@@ -44,7 +44,8 @@ std::vector<TableRange> route_tables(const Resolved& resolved);
 // The address that metadata requests go to; nothing when MetadataAddr is empty or a name.
 std::optional<base::IpAddress> metadata_address(const Resolved& resolved);
 
-// False for a cluster of another product: then only cluster and agent configuration are watched, and nothing is programmed.
+// False for a cluster of another product: then only cluster and agent configuration are watched, and nothing is
+// programmed.
 bool is_leader(const Resolved& resolved);
 
 // How long the kernel thread may be silent: at least 20 s.

@@ -19,7 +19,8 @@ RawMap felix_parameters(const Environment& environment) {
   RawMap raw;
   for (const auto& [name, value] : environment) {
     const std::string lower = base::to_lower(name);
-    if (lower.starts_with(kPrefix) && lower.size() > kPrefix.size() && !value.empty()) raw[lower.substr(kPrefix.size())] = value;
+    if (lower.starts_with(kPrefix) && lower.size() > kPrefix.size() && !value.empty())
+      raw[lower.substr(kPrefix.size())] = value;
   }
   raw.erase("earlylogseverityscreen");  // not a parameter: see early_log_level()
   return raw;

@@ -1,4 +1,5 @@
-// environment.h: what the environment says (spec felix-agent §1.4). The variables are handed in as "NAME=value" entries.
+// environment.h: what the environment says (spec felix-agent §1.4). The variables are handed in as "NAME=value"
+// entries.
 #pragma once
 
 #include <string>
@@ -13,8 +14,8 @@ namespace config {
 using Environment = std::map<std::string, std::string, std::less<>>;
 
 Environment environment_from(const std::vector<std::string>& entries);
-// The FELIX_ variables, in any case, as raw parameters with lower-case names. Of two spellings of one variable the one that
-// sorts last counts.
+// The FELIX_ variables, in any case, as raw parameters with lower-case names. Of two spellings of one variable the one
+// that sorts last counts.
 RawMap felix_parameters(const Environment& environment);
 // Lowest severity on the screen before the configuration is known: FELIX_EARLYLOGSEVERITYSCREEN, else
 // FELIX_LOGSEVERITYSCREEN, else ERROR.

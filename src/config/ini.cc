@@ -65,22 +65,25 @@ base::Result<IniFile> parse_ini(std::string_view text) {
     if (line.empty() || Lines::is_comment(line)) continue;
     if (line.starts_with('[')) {
       const auto end = line.find(']');
-      if (end == std::string::npos) return fail(Error::invalid(fmt::format("line {}: section without ']'", lines.number()), line));
+      if (end == std::string::npos)
+        return fail(Error::invalid(fmt::format("line {}: section without ']'", lines.number()), line));
       section = trim(std::string_view(line).substr(1, end - 1));
       continue;
     }
     const auto delimiter = line.find_first_of("=:");
     const std::string name(unquoted(trim(std::string_view(line).substr(0, delimiter))));
     if (delimiter == std::string::npos || name.empty()) {
-      return fail(Error::invalid(fmt::format("line {}: expected 'Name = value', a [section] or a # comment", lines.number()), line));
+      return fail(Error::invalid(
+          fmt::format("line {}: expected 'Name = value', a [section] or a # comment", lines.number()), line));
     }
     std::string_view value = std::string_view(line).substr(delimiter + 1);
     value = unquoted(trim(value.substr(0, value.find_first_of("#;"))));
     const auto [seen, fresh] = section_of.try_emplace(name, section);
     if (!fresh && seen->second != section) {
-      file.diagnostics.push_back({Severity::kWarning, Source::kFile, name, std::string(value),
-                                  "is set in [" + seen->second + "] and again in [" + section + "]; the later one is used",
-                                  "remove one of them"});
+      file.diagnostics.push_back(
+          {Severity::kWarning, Source::kFile, name, std::string(value),
+           "is set in [" + seen->second + "] and again in [" + section + "]; the later one is used",
+           "remove one of them"});
       seen->second = section;
     }
     file.values[name] = value;

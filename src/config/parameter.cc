@@ -12,7 +12,8 @@ namespace {
 std::span<const ParameterInfo> table() {
   using namespace types;  // the table reads as data: integer(0, 65535), one_of("…")
   static constexpr ParameterInfo kTable[] = {
-#define PARAMETER(name, field, type, fallback, flags, meaning) {Parameter::k##name, #name, field, type, fallback, flags, meaning},
+#define PARAMETER(name, field, type, fallback, flags, meaning) \
+  {Parameter::k##name, #name, field, type, fallback, flags, meaning},
 #include "config/parameters.inc"
 #undef PARAMETER
   };

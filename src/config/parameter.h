@@ -1,4 +1,5 @@
-// parameter.h: the agent's parameters: names, types, defaults (spec felix-agent §1.9), from the one table in parameters.inc.
+// parameter.h: the agent's parameters: names, types, defaults (spec felix-agent §1.9), from the one table in
+// parameters.inc.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ enum ParameterFlag : std::uint8_t {
 
 struct ParameterInfo {
   Parameter id;
-  std::string_view name;           // "InterfacePrefix"
-  std::string_view field;          // of FelixConfiguration's spec, "interfacePrefix"; empty when it has none
+  std::string_view name;   // "InterfacePrefix"
+  std::string_view field;  // of FelixConfiguration's spec, "interfacePrefix"; empty when it has none
   ValueType type;
   std::string_view default_value;  // as text
   std::uint8_t flags;

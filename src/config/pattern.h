@@ -10,8 +10,8 @@ namespace config {
 
 class Pattern {
  public:
-  // Matches where any of `expressions` matches anywhere in the text; none, or only empty ones, match nothing. Expressions that
-  // do not parse are left out: the configuration has refused them before.
+  // Matches where any of `expressions` matches anywhere in the text; none, or only empty ones, match nothing.
+  // Expressions that do not parse are left out: the configuration has refused them before.
   explicit Pattern(const std::vector<std::string>& expressions);
   explicit Pattern(const std::string& expression) : Pattern(std::vector<std::string>{expression}) {}
   ~Pattern();

@@ -28,7 +28,8 @@ std::string set_to(const ParameterInfo& parameter) { return "use " + expectation
 // Resolves one source after the other, from the highest.
 class Resolver {
  public:
-  Resolver(std::string_view system_hostname, const Probe& probe) : probe_(probe), taken_(all_parameters().size(), false) {
+  Resolver(std::string_view system_hostname, const Probe& probe)
+      : probe_(probe), taken_(all_parameters().size(), false) {
     hostname_.assign(system_hostname);
     result_.resolved.set(Parameter::kFelixHostname, hostname_, Source::kDefault);
   }
@@ -43,7 +44,8 @@ class Resolver {
       }
       const auto [slot, fresh] = by_parameter.emplace(parameter, &text);
       if (!fresh) {
-        say(Severity::kWarning, source, *parameter, *slot->second, "is set twice, in two spellings", "'" + text + "' is used");
+        say(Severity::kWarning, source, *parameter, *slot->second, "is set twice, in two spellings",
+            "'" + text + "' is used");
         slot->second = &text;
       }
     }
@@ -83,8 +85,8 @@ class Resolver {
     }
     // A host name of the system must not take the place of a misspelt one: validate() refuses the empty one.
     const std::string_view shown = parameter.default_value.empty() ? "nothing" : parameter.default_value;
-    say(Severity::kWarning, source, parameter, text, value.error().text() + ", so the default (" + std::string(shown) + ") is used",
-        set_to(parameter));
+    say(Severity::kWarning, source, parameter, text,
+        value.error().text() + ", so the default (" + std::string(shown) + ") is used", set_to(parameter));
     return default_of(parameter);
   }
 
@@ -94,8 +96,8 @@ class Resolver {
                                    near.empty() ? "" : "did you mean " + std::string(near) + "?"});
   }
 
-  void say(Severity severity, Source source, const ParameterInfo& parameter, const std::string& text, std::string problem,
-           std::string remedy) {
+  void say(Severity severity, Source source, const ParameterInfo& parameter, const std::string& text,
+           std::string problem, std::string remedy) {
     result_.diagnostics.push_back(
         {severity, source, std::string(parameter.name), text, std::move(problem), std::move(remedy)});
   }
@@ -107,7 +109,9 @@ class Resolver {
 };
 
 void demand(Diagnostics& out, bool holds, std::string parameter, std::string problem, std::string remedy) {
-  if (!holds) out.push_back({Severity::kError, Source::kDefault, std::move(parameter), "", std::move(problem), std::move(remedy)});
+  if (!holds)
+    out.push_back(
+        {Severity::kError, Source::kDefault, std::move(parameter), "", std::move(problem), std::move(remedy)});
 }
 
 }  // namespace
@@ -133,7 +137,9 @@ std::optional<base::IpAddress> Resolved::address(Parameter p) const {
 
 std::string Resolved::printed(Parameter p) const { return to_string(info(p).type, value(p)); }
 
-bool Resolved::set_locally(Parameter p) const { return source(p) == Source::kFile || source(p) == Source::kEnvironment; }
+bool Resolved::set_locally(Parameter p) const {
+  return source(p) == Source::kFile || source(p) == Source::kEnvironment;
+}
 
 Resolution resolve(const RawSources& sources, std::string_view system_hostname, const Probe& probe) {
   Resolver resolver(system_hostname, probe);

@@ -1,10 +1,11 @@
-// resolve.h: from the raw texts of all sources to one typed value for each parameter (spec felix-agent §1.1, §1.2, §1.7).
+// resolve.h: from the raw texts of all sources to one typed value for each parameter (spec felix-agent §1.1, §1.2,
+// §1.7).
 //
 // Pure: what the operating system knows (host name, which files exist) is handed in. Rules worth remembering:
-// an empty text means "not set here"; `none` is the zero value; a text that does not parse gives the parameter's *default* and
-// still hides lower sources; with kFatal or kNonZero it is an error, in a losing source too; datastore sources cannot set
-// kLocal parameters; unknown names never stop anything.
-// Two spellings of one name in one source: the one that sorts last by its bytes wins, with a warning. (Upstream leaves it open.)
+// an empty text means "not set here"; `none` is the zero value; a text that does not parse gives the parameter's
+// *default* and still hides lower sources; with kFatal or kNonZero it is an error, in a losing source too; datastore
+// sources cannot set kLocal parameters; unknown names never stop anything. Two spellings of one name in one source: the
+// one that sorts last by its bytes wins, with a warning. (Upstream leaves it open.)
 #pragma once
 
 #include <array>
@@ -35,7 +36,8 @@ class Resolved {
  public:
   Resolved();  // every parameter at its default
 
-  // The type must be the parameter's (value_type.h says which C++ type each Kind has); anything else is our bug and aborts.
+  // The type must be the parameter's (value_type.h says which C++ type each Kind has); anything else is our bug and
+  // aborts.
   bool flag(Parameter p) const { return get<bool>(p); }
   std::int64_t integer(Parameter p) const { return get<std::int64_t>(p); }
   base::Duration duration(Parameter p) const { return get<base::Duration>(p); }
@@ -88,8 +90,8 @@ struct ChangeEffect {
   std::vector<Parameter> changed;
   std::vector<Parameter> restart;  // those of `changed` that need one
 };
-// By parsed value: re-spelling a boolean is no change, reordering a list is. A change of ClusterType that turns OpenStack mode
-// on or off needs a restart although the parameter itself is live.
+// By parsed value: re-spelling a boolean is no change, reordering a list is. A change of ClusterType that turns
+// OpenStack mode on or off needs a restart although the parameter itself is live.
 ChangeEffect compare(const Resolved& before, const Resolved& after);
 
 }  // namespace config

@@ -29,8 +29,8 @@ Resolution resolve_all(const std::vector<Setting>& settings) {
 TEST(Resolve, PrecedenceFromLowestToHighest) {
   std::vector<Setting> settings;
   int port = 1;
-  for (const Source source : {Source::kGlobal, Source::kPerSelector, Source::kPerHost, Source::kFile, Source::kEnvironment,
-                              Source::kOverride}) {
+  for (const Source source : {Source::kGlobal, Source::kPerSelector, Source::kPerHost, Source::kFile,
+                              Source::kEnvironment, Source::kOverride}) {
     settings.push_back({source, {{"HealthPort", std::to_string(port)}}});
     const Resolution resolution = resolve_all(settings);
     EXPECT_EQ(resolution.resolved.integer(P::kHealthPort), port);
@@ -40,20 +40,22 @@ TEST(Resolve, PrecedenceFromLowestToHighest) {
 }
 
 TEST(Resolve, NamesIgnoreCaseAndEmptyMeansNotSet) {
-  const Resolution resolution = resolve_all({{Source::kGlobal, {{"healthport", "1234"}}}, {Source::kEnvironment, {{"HEALTHPORT", ""}}}});
+  const Resolution resolution =
+      resolve_all({{Source::kGlobal, {{"healthport", "1234"}}}, {Source::kEnvironment, {{"HEALTHPORT", ""}}}});
   EXPECT_EQ(resolution.resolved.integer(P::kHealthPort), 1234);
   EXPECT_THAT(resolution.diagnostics, IsEmpty());
 }
 
 // The worked example of spec felix-agent §1.9.
 TEST(Resolve, ABadValueGivesTheDefaultAndHidesLowerSources) {
-  const Resolution resolution =
-      resolve_all({{Source::kGlobal, {{"IptablesRefreshInterval", "60"}}}, {Source::kFile, {{"IptablesRefreshInterval", "soon"}}}});
+  const Resolution resolution = resolve_all(
+      {{Source::kGlobal, {{"IptablesRefreshInterval", "60"}}}, {Source::kFile, {{"IptablesRefreshInterval", "soon"}}}});
   EXPECT_EQ(resolution.resolved.duration(P::kIptablesRefreshInterval), std::chrono::seconds(180));
   ASSERT_EQ(resolution.diagnostics.size(), 1u);
-  EXPECT_EQ(resolution.diagnostics[0].text(),
-            "warning: IptablesRefreshInterval from config file = 'soon': not a number, so the default (180) is used; use a "
-            "number of seconds, e.g. 0.5");
+  EXPECT_EQ(
+      resolution.diagnostics[0].text(),
+      "warning: IptablesRefreshInterval from config file = 'soon': not a number, so the default (180) is used; use a "
+      "number of seconds, e.g. 0.5");
   EXPECT_FALSE(has_errors(resolution.diagnostics));
 }
 
@@ -70,7 +72,8 @@ TEST(Resolve, NoneIsZeroUnlessForbidden) {
   EXPECT_EQ(good.resolved.integer(P::kMetadataPort), 0);
   const Resolution bad = resolve_all({{Source::kEnvironment, {{"interfaceprefix", "none"}}}});
   EXPECT_TRUE(has_errors(bad.diagnostics));
-  EXPECT_THAT(bad.diagnostics[0].text(), HasSubstr("InterfacePrefix from environment variable = 'none': must have a value"));
+  EXPECT_THAT(bad.diagnostics[0].text(),
+              HasSubstr("InterfacePrefix from environment variable = 'none': must have a value"));
 }
 
 TEST(Resolve, AFatalParameterIsAnErrorEvenWhereItLoses) {
@@ -107,7 +110,8 @@ TEST(Resolve, TwoSpellingsInOneSourceAreDecidedAndReported) {
 
 TEST(Resolve, HostName) {
   EXPECT_EQ(resolve_all({}).resolved.text(P::kFelixHostname), "oshost");
-  EXPECT_EQ(resolve_all({{Source::kFile, {{"FelixHostname", "Mixed.Case"}}}}).resolved.text(P::kFelixHostname), "Mixed.Case");
+  EXPECT_EQ(resolve_all({{Source::kFile, {{"FelixHostname", "Mixed.Case"}}}}).resolved.text(P::kFelixHostname),
+            "Mixed.Case");
   const Resolution bad = resolve_all({{Source::kFile, {{"FelixHostname", "not a name"}}}});
   EXPECT_EQ(bad.resolved.text(P::kFelixHostname), "");
   const Diagnostics problems = validate(bad.resolved);
@@ -133,18 +137,23 @@ ChangeEffect change(const RawMap& before, const RawMap& after) {
 
 TEST(Compare, WhatNeedsARestart) {
   EXPECT_THAT(change({{"Ipv6Support", "true"}}, {{"Ipv6Support", "YES"}}).changed, IsEmpty());
-  const ChangeEffect live = change({}, {{"ClusterGUID", "x"}, {"CalicoVersion", "v3"}, {"HealthTimeoutOverrides", "A=1s"}});
+  const ChangeEffect live =
+      change({}, {{"ClusterGUID", "x"}, {"CalicoVersion", "v3"}, {"HealthTimeoutOverrides", "A=1s"}});
   EXPECT_EQ(live.changed.size(), 3u);
   EXPECT_THAT(live.restart, IsEmpty());
   EXPECT_THAT(change({}, {{"MaxIpsetSize", "5"}}).restart, ElementsAre(P::kMaxIpsetSize));
-  EXPECT_THAT(change({{"InterfacePrefix", "a,b"}}, {{"InterfacePrefix", "b,a"}}).restart, ElementsAre(P::kInterfacePrefix));
+  EXPECT_THAT(change({{"InterfacePrefix", "a,b"}}, {{"InterfacePrefix", "b,a"}}).restart,
+              ElementsAre(P::kInterfacePrefix));
   EXPECT_THAT(change({}, {{"BPFMapSizeRoute", "7"}}).restart, IsEmpty());
   EXPECT_THAT(change({{"ClusterType", "k8s"}}, {{"ClusterType", "k8s,bgp"}}).restart, IsEmpty());
-  EXPECT_THAT(change({{"ClusterType", "bgp"}}, {{"ClusterType", "bgp,OpenStack"}}).restart, ElementsAre(P::kClusterType));
+  EXPECT_THAT(change({{"ClusterType", "bgp"}}, {{"ClusterType", "bgp,OpenStack"}}).restart,
+              ElementsAre(P::kClusterType));
 }
 
 TEST(Derived, OpenstackMode) {
-  const auto mode = [](RawMap raw) { return openstack_mode(resolve_all({{Source::kGlobal, std::move(raw)}}).resolved); };
+  const auto mode = [](RawMap raw) {
+    return openstack_mode(resolve_all({{Source::kGlobal, std::move(raw)}}).resolved);
+  };
   EXPECT_FALSE(mode({}));
   EXPECT_TRUE(mode({{"ClusterType", "bgp,OpenStack"}}));
   EXPECT_TRUE(mode({{"MetadataAddr", "10.0.0.1"}}));
@@ -166,13 +175,15 @@ TEST(Derived, EncapsulationFollowsPoolsUnlessSaid) {
   EXPECT_EQ(derive({}, {odd}), (Encapsulation{false, false, false}));
   EXPECT_EQ(derive({}, {ipip}), (Encapsulation{true, false, false}));
   EXPECT_EQ(derive({}, {vxlan, vxlan6}), (Encapsulation{false, true, true}));
-  EXPECT_EQ(derive({{"VXLANEnabled", "false"}, {"IpInIpEnabled", "false"}}, {ipip, vxlan, vxlan6}), (Encapsulation{false, false, true}));
+  EXPECT_EQ(derive({{"VXLANEnabled", "false"}, {"IpInIpEnabled", "false"}}, {ipip, vxlan, vxlan6}),
+            (Encapsulation{false, false, true}));
   EXPECT_EQ(derive({{"VXLANEnabled", "true"}, {"IpInIpEnabled", "true"}}, {}), (Encapsulation{true, true, false}));
 }
 
 TEST(Derived, FilterSettingsRouteTablesAndTheRest) {
   const auto resolved = [](RawMap raw) { return resolve_all({{Source::kGlobal, std::move(raw)}}).resolved; };
-  const RawMap both = {{"IptablesMarkMask", "0xff"}, {"NftablesMarkMask", "0xff00"}, {"NftablesFilterDenyAction", "Reject"}};
+  const RawMap both = {
+      {"IptablesMarkMask", "0xff"}, {"NftablesMarkMask", "0xff00"}, {"NftablesFilterDenyAction", "Reject"}};
   EXPECT_EQ(filter_settings(resolved(both)).mark_mask, 0xFFu);
   RawMap enabled = both;
   enabled["NFTablesMode"] = "Enabled";
@@ -196,8 +207,9 @@ TEST(Derived, FilterSettingsRouteTablesAndTheRest) {
 }
 
 TEST(Environment, FelixVariablesInAnyCase) {
-  const Environment environment = environment_from(
-      {"FELIX_HealthEnabled=true", "felix_LOGFILEPATH=none", "Felix_X=", "FELIX_=1", "OTHER=2", "FELIX_EARLYLOGSEVERITYSCREEN=debug"});
+  const Environment environment =
+      environment_from({"FELIX_HealthEnabled=true", "felix_LOGFILEPATH=none", "Felix_X=", "FELIX_=1", "OTHER=2",
+                        "FELIX_EARLYLOGSEVERITYSCREEN=debug"});
   EXPECT_THAT(felix_parameters(environment),
               ElementsAre(std::pair<const std::string, std::string>("healthenabled", "true"),
                           std::pair<const std::string, std::string>("logfilepath", "none")));

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include <boost/json.hpp>
 #include <fmt/core.h>
+#include <boost/json.hpp>
 
 #include "base/strings.h"
 
@@ -65,13 +65,17 @@ class SpecReader {
     } else {
       text = scalar(*parameter, value);
     }
-    if (!text) return report(name, json::serialize(value), "has the wrong form; it is ignored");
+    // Not ignored: the default may be the opposite of what was meant, such as the prefix of the guests' interfaces.
+    if (!text) {
+      return report(name, json::serialize(value), "has the wrong form", "write it as `percalectl explain` says",
+                    Severity::kError);
+    }
     if (!text->empty()) out_.raw[std::string(parameter->name)] = *std::move(text);
   }
 
  private:
-  // Durations are stored as "1m30s"; parameters count seconds, one counts milliseconds. Text that is no duration goes on as it
-  // is: resolving it names the parameter and uses the default.
+  // Durations are stored as "1m30s"; parameters count seconds, one counts milliseconds. Text that is no duration goes
+  // on as it is: resolving it names the parameter and uses the default.
   std::optional<std::string> scalar(const ParameterInfo& parameter, const json::value& value) {
     if (is_duration(parameter) && value.is_string()) {
       const auto duration = parse_duration(view(value.get_string()));
@@ -169,13 +173,16 @@ class SpecReader {
     return protocol + (v6 ? ":[" + network + "]:" : ":" + network + ":") + *port_text;
   }
 
-  void report(std::string_view name, std::string value, std::string problem, std::string remedy = "") {
+ public:
+  void report(std::string_view name, std::string value, std::string problem, std::string remedy = "",
+              Severity severity = Severity::kWarning) {
     constexpr std::size_t kLongestShown = 200;
     if (value.size() > kLongestShown) value = value.substr(0, kLongestShown) + "…";
     out_.diagnostics.push_back(
-        {Severity::kWarning, source_, std::string(name), std::move(value), std::move(problem), std::move(remedy)});
+        {severity, source_, std::string(name), std::move(value), std::move(problem), std::move(remedy)});
   }
 
+ private:
   Source source_;
   ResourceParameters& out_;
 };
@@ -215,6 +222,9 @@ ResourceParameters from_felix_configuration(const json::object& resource, Source
   SpecReader reader(source, out);
   if (const json::object* spec = object_in(resource, "spec")) {
     for (const auto& [name, value] : *spec) reader.field({name.data(), name.size()}, value);
+  } else if (const json::value* other = resource.if_contains("spec"); other != nullptr && !other->is_null()) {
+    reader.report("spec", json::serialize(*other), "is not an object", "write the FelixConfiguration again",
+                  Severity::kError);
   }
   const json::object* metadata = object_in(resource, "metadata");
   const json::object* annotations = metadata != nullptr ? object_in(*metadata, "annotations") : nullptr;
@@ -295,10 +305,10 @@ ScopedChoice choose_scoped(const std::vector<ScopedConfiguration>& candidates,
     if (base::trim(candidate.node_selector).empty()) continue;
     const auto matched = matches(candidate.node_selector, *node_labels);
     if (!matched) {
-      choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidate.name,
-                                    candidate.node_selector, "its nodeSelector does not parse: " + matched.error().text() +
-                                                                 "; the whole object is ignored",
-                                    "correct the selector"});
+      choice.diagnostics.push_back(
+          {Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidate.name, candidate.node_selector,
+           "its nodeSelector does not parse: " + matched.error().text() + "; the whole object is ignored",
+           "correct the selector"});
       continue;
     }
     if (!*matched) continue;
@@ -306,8 +316,8 @@ ScopedChoice choose_scoped(const std::vector<ScopedConfiguration>& candidates,
     if (!choice.index || age(i) < age(*choice.index)) choice.index = i;
   }
   if (matching.size() > 1) {
-    choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector, "FelixConfiguration " + candidates[*choice.index].name,
-                                  base::join(matching, ","),
+    choice.diagnostics.push_back({Severity::kWarning, Source::kPerSelector,
+                                  "FelixConfiguration " + candidates[*choice.index].name, base::join(matching, ","),
                                   "several objects select this node; only this one, the oldest, is used",
                                   "let at most one nodeSelector match each node"});
   }

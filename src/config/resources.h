@@ -1,5 +1,6 @@
-// resources.h: what FelixConfiguration, ClusterInformation and Node say about parameters (spec felix-agent §1.6). Resources
-// come as the JSON stored in etcd. Nothing in them can fail as a whole: a field that cannot be used is a diagnostic.
+// resources.h: what FelixConfiguration, ClusterInformation and Node say about parameters (spec felix-agent §1.6).
+// Resources come as the JSON stored in etcd. Nothing in them can fail as a whole: a field that cannot be used is a
+// diagnostic.
 #pragma once
 
 #include <functional>
@@ -33,8 +34,8 @@ ClusterParameters from_cluster_information(const boost::json::object& resource);
 
 struct NodeParameters {
   RawMap raw;
-  std::optional<base::IpAddress> host_ip;                      // IPv4
-  std::optional<std::map<std::string, std::string>> labels;    // nothing when the Node has no label map
+  std::optional<base::IpAddress> host_ip;                    // IPv4
+  std::optional<std::map<std::string, std::string>> labels;  // nothing when the Node has no label map
 };
 NodeParameters from_node(const boost::json::object& resource);
 
@@ -59,7 +60,8 @@ struct ScopedChoice {
   std::optional<std::size_t> index;  // into the candidates
   Diagnostics diagnostics;
 };
-// Exactly one applies, as a whole: of those that match, the oldest, then the smallest name. Without a label map none does.
+// Exactly one applies, as a whole: of those that match, the oldest, then the smallest name. Without a label map none
+// does.
 ScopedChoice choose_scoped(const std::vector<ScopedConfiguration>& candidates,
                            const std::optional<std::map<std::string, std::string>>& node_labels,
                            const SelectorPredicate& matches);

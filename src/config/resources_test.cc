@@ -1,8 +1,8 @@
 #include "config/resources.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "config/pattern.h"
 
@@ -46,7 +46,8 @@ TEST(FelixConfiguration, ListsOfStructures) {
             "tcp:22,tcp:23,udp:10.0.0.0/8:68,tcp:[2001:db8::/32]:5");
   EXPECT_EQ(felix(R"({"routeTableRange":{"min":1,"max":20}})").at("RouteTableRange"), "1-20");
   EXPECT_EQ(felix(R"({"routeTableRanges":[{"min":1,"max":2},{"min":5,"max":6}]})").at("RouteTableRanges"), "1-2,5-6");
-  EXPECT_EQ(felix(R"({"healthTimeoutOverrides":[{"name":"A","timeout":"1m"},{"name":"B","timeout":"2s"}]})").at("HealthTimeoutOverrides"),
+  EXPECT_EQ(felix(R"({"healthTimeoutOverrides":[{"name":"A","timeout":"1m"},{"name":"B","timeout":"2s"}]})")
+                .at("HealthTimeoutOverrides"),
             "A=1m,B=2s");
   EXPECT_THAT(felix(R"({"healthTimeoutOverrides":[]})"), IsEmpty());
 }
@@ -54,7 +55,8 @@ TEST(FelixConfiguration, ListsOfStructures) {
 // Upstream agents stop for such an entry; it must only cost itself.
 TEST(FelixConfiguration, AnUnsupportedFailsafeEntryIsLeftOut) {
   const ResourceParameters p = from_felix_configuration(
-      parse(R"({"spec":{"failsafeInboundHostPorts":[{"protocol":"SCTP","port":22},{"protocol":"TCP","port":80}]}})"), Source::kGlobal);
+      parse(R"({"spec":{"failsafeInboundHostPorts":[{"protocol":"SCTP","port":22},{"protocol":"TCP","port":80}]}})"),
+      Source::kGlobal);
   EXPECT_EQ(p.raw.at("FailsafeInboundHostPorts"), "tcp:80");
   ASSERT_EQ(p.diagnostics.size(), 1u);
   EXPECT_THAT(p.diagnostics[0].text(), HasSubstr("SCTP"));
@@ -62,26 +64,29 @@ TEST(FelixConfiguration, AnUnsupportedFailsafeEntryIsLeftOut) {
 
 TEST(FelixConfiguration, WhatCannotBeUsedIsReportedAndTheRestCounts) {
   const ResourceParameters p = from_felix_configuration(
-      parse(R"({"spec":{"noSuchField":1,"routeTableRange":"x","externalNodesList":[{}],"healthPort":"abc","reportingInterval":"soon"}})"),
+      parse(
+          R"({"spec":{"noSuchField":1,"routeTableRange":"x","externalNodesList":[{}],"healthPort":"abc","reportingInterval":"soon"}})"),
       Source::kPerHost);
   EXPECT_EQ(p.raw, (RawMap{{"HealthPort", "abc"}, {"ReportingIntervalSecs", "soon"}}));
   ASSERT_EQ(p.diagnostics.size(), 3u);
   EXPECT_THAT(p.diagnostics[0].text(), HasSubstr("noSuchField from datastore (per-host)"));
-  EXPECT_THAT(from_felix_configuration(parse(R"({"spec":7})"), Source::kGlobal).raw, IsEmpty());
+  EXPECT_EQ(p.diagnostics[1].severity, Severity::kError);  // of a known parameter
+  EXPECT_TRUE(has_errors(from_felix_configuration(parse(R"({"spec":7})"), Source::kGlobal).diagnostics));
   EXPECT_THAT(from_felix_configuration(parse("{}"), Source::kGlobal).raw, IsEmpty());
 }
 
 TEST(FelixConfiguration, AnnotationsOverrideFieldsInAnySpelling) {
   const ResourceParameters p = from_felix_configuration(
-      parse(R"({"metadata":{"annotations":{"config.projectcalico.org/healthport":"1","config.projectcalico.org/Unknown":"2","other":"3"}},
+      parse(
+          R"({"metadata":{"annotations":{"config.projectcalico.org/healthport":"1","config.projectcalico.org/Unknown":"2","other":"3"}},
                 "spec":{"healthPort":9099}})"),
       Source::kGlobal);
   EXPECT_EQ(p.raw, (RawMap{{"HealthPort", "1"}, {"Unknown", "2"}}));
 }
 
 TEST(ClusterInformation, ParametersAndReadiness) {
-  const ClusterParameters p = from_cluster_information(
-      parse(R"({"spec":{"clusterGUID":"g","clusterType":"openstack","calicoVersion":"v3.32.0","datastoreReady":true}})"));
+  const ClusterParameters p = from_cluster_information(parse(
+      R"({"spec":{"clusterGUID":"g","clusterType":"openstack","calicoVersion":"v3.32.0","datastoreReady":true}})"));
   EXPECT_EQ(p.raw, (RawMap{{"ClusterGUID", "g"}, {"ClusterType", "openstack"}, {"CalicoVersion", "v3.32.0"}}));
   EXPECT_TRUE(p.datastore_ready);
   EXPECT_FALSE(from_cluster_information(parse(R"({"spec":{}})")).datastore_ready);
@@ -92,7 +97,9 @@ TEST(Node, AddressesAndLabels) {
   const NodeParameters p = from_node(parse(
       R"({"metadata":{"labels":{"rack":"a"}},"spec":{"bgp":{"ipv4Address":"10.0.0.1/24","ipv4IPIPTunnelAddr":"10.1.0.1"},
           "ipv4VXLANTunnelAddr":"10.2.0.1","vxlanTunnelMACAddr":"66:00:00:00:00:01","addresses":[{"address":"1.1.1.1","type":"InternalIP"}]}})"));
-  EXPECT_EQ(p.raw, (RawMap{{"IpInIpTunnelAddr", "10.1.0.1"}, {"IPv4VXLANTunnelAddr", "10.2.0.1"}, {"VXLANTunnelMACAddr", "66:00:00:00:00:01"}}));
+  EXPECT_EQ(p.raw, (RawMap{{"IpInIpTunnelAddr", "10.1.0.1"},
+                           {"IPv4VXLANTunnelAddr", "10.2.0.1"},
+                           {"VXLANTunnelMACAddr", "66:00:00:00:00:01"}}));
   EXPECT_EQ(base::to_string(p.host_ip.value()), "10.0.0.1");
   EXPECT_EQ(p.labels.value().at("rack"), "a");
   const NodeParameters q = from_node(parse(
@@ -109,12 +116,10 @@ base::Result<bool> has_rack(std::string_view selector, const std::map<std::strin
 
 TEST(Scoped, TheOldestMatchAppliesAsAWhole) {
   const std::map<std::string, std::string> labels = {{"rack", "a"}};
-  const std::vector<ScopedConfiguration> candidates = {{"c", "2026-02-01T00:00:00Z", "rack"},
-                                                       {"b", "2026-01-01T00:00:00Z", "all()"},
-                                                       {"a", "2026-01-01T00:00:00Z", "all()"},
-                                                       {"older", "2025-01-01T00:00:00Z", "zone"},
-                                                       {"none", "2025-01-01T00:00:00Z", " "},
-                                                       {"bad", "2025-01-01T00:00:00Z", "bad("}};
+  const std::vector<ScopedConfiguration> candidates = {
+      {"c", "2026-02-01T00:00:00Z", "rack"},  {"b", "2026-01-01T00:00:00Z", "all()"},
+      {"a", "2026-01-01T00:00:00Z", "all()"}, {"older", "2025-01-01T00:00:00Z", "zone"},
+      {"none", "2025-01-01T00:00:00Z", " "},  {"bad", "2025-01-01T00:00:00Z", "bad("}};
   const ScopedChoice choice = choose_scoped(candidates, labels, has_rack);
   ASSERT_TRUE(choice.index.has_value());
   EXPECT_EQ(candidates[*choice.index].name, "a");
@@ -129,7 +134,8 @@ TEST(Scoped, NamesAndFields) {
   EXPECT_FALSE(is_scoped_configuration("default"));
   EXPECT_FALSE(is_scoped_configuration("node.h1"));
   EXPECT_TRUE(is_scoped_configuration("rack-a"));
-  const auto resource = parse(R"json({"metadata":{"name":"n","creationTimestamp":"t"},"spec":{"nodeSelector":"all()"}})json");
+  const auto resource =
+      parse(R"json({"metadata":{"name":"n","creationTimestamp":"t"},"spec":{"nodeSelector":"all()"}})json");
   const ScopedConfiguration scoped = scoped_configuration(resource);
   EXPECT_EQ(scoped.name + scoped.creation_timestamp + scoped.node_selector, "ntall()");
 }

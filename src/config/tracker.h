@@ -1,5 +1,6 @@
-// tracker.h: the configuration as its resources change: local sources fixed at start, datastore sources from the documents
-// given so far. Used for reading the configuration at start and for noticing changes later (spec felix-agent §1.6, §1.7).
+// tracker.h: the configuration as its resources change: local sources fixed at start, datastore sources from the
+// documents given so far. Used for reading the configuration at start and for noticing changes later (spec felix-agent
+// §1.6, §1.7).
 //
 // Pure: evaluate() answers for what it was told, in any order of telling. One thread.
 #pragma once
@@ -20,7 +21,7 @@ using Document = std::shared_ptr<const boost::json::object>;  // the whole resou
 
 struct Configuration {
   Resolved resolved;
-  Diagnostics diagnostics;      // of the sources, of resolving and of validate()
+  Diagnostics diagnostics;       // of the sources, of resolving and of validate()
   bool datastore_ready = false;  // ClusterInformation exists and says so
   std::optional<base::IpAddress> host_ip;
 };

@@ -1,8 +1,8 @@
 #include "config/tracker.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace config {
 namespace {
@@ -16,19 +16,26 @@ Document document(std::string_view text) {
 ConfigTracker tracker(RawMap environment = {}) {
   RawSources local;
   local.set(Source::kEnvironment, std::move(environment));
-  return ConfigTracker(local, {}, "h1", Probe{},
-                       [](std::string_view selector, const std::map<std::string, std::string>& labels) -> base::Result<bool> {
-                         return labels.contains(std::string(selector));
-                       });
+  return ConfigTracker(
+      local, {}, "h1", Probe{},
+      [](std::string_view selector, const std::map<std::string, std::string>& labels) -> base::Result<bool> {
+        return labels.contains(std::string(selector));
+      });
 }
 
 TEST(ConfigTracker, AllSourcesTogether) {
   ConfigTracker t = tracker({{"healthhost", "env"}});
-  t.felix_configuration("default", document(R"({"metadata":{"name":"default"},"spec":{"healthPort":1,"healthHost":"db","metadataPort":1,"maxIpsetSize":1}})"));
-  t.felix_configuration("rack", document(R"({"metadata":{"name":"rack"},"spec":{"nodeSelector":"rack","metadataPort":2,"maxIpsetSize":2}})"));
+  t.felix_configuration(
+      "default",
+      document(
+          R"({"metadata":{"name":"default"},"spec":{"healthPort":1,"healthHost":"db","metadataPort":1,"maxIpsetSize":1}})"));
+  t.felix_configuration(
+      "rack",
+      document(R"({"metadata":{"name":"rack"},"spec":{"nodeSelector":"rack","metadataPort":2,"maxIpsetSize":2}})"));
   t.felix_configuration("node.h1", document(R"({"metadata":{"name":"node.h1"},"spec":{"maxIpsetSize":3}})"));
   t.felix_configuration("node.h2", document(R"({"metadata":{"name":"node.h2"},"spec":{"maxIpsetSize":4}})"));
-  t.node("h1", document(R"({"metadata":{"name":"h1","labels":{"rack":"a"}},"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}})"));
+  t.node("h1",
+         document(R"({"metadata":{"name":"h1","labels":{"rack":"a"}},"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}})"));
   t.node("h2", document(R"({"metadata":{"name":"h2"},"spec":{"ipv4VXLANTunnelAddr":"10.9.9.9"}})"));
   t.cluster_information("default", document(R"({"spec":{"clusterType":"openstack","datastoreReady":true}})"));
   EXPECT_TRUE(t.dirty());

@@ -26,8 +26,8 @@ constexpr std::int64_t kAnyLow = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kAnyHigh = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kMaxInterfaceName = 15;  // the kernel's IFNAMSIZ, less the terminator
 constexpr std::size_t kMaxHostAddress = 64;
-constexpr std::size_t kMaxRegion = 46;           // a label of 63, less "openstack-region-"
-constexpr std::uint32_t kMaxOldTable = 250;      // tables 253-255 belong to the kernel
+constexpr std::size_t kMaxRegion = 46;       // a label of 63, less "openstack-region-"
+constexpr std::uint32_t kMaxOldTable = 250;  // tables 253-255 belong to the kernel
 constexpr std::uint64_t kMaxTables = 65535;
 constexpr int kMinMarkBits = 2;
 constexpr std::int64_t kMaxLogRate = 9999;
@@ -37,8 +37,8 @@ bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 
 bool consists_of(std::string_view text, std::string_view others, std::size_t longest) {
   return !text.empty() && text.size() <= longest && std::all_of(text.begin(), text.end(), [&](char c) {
-           return is_alphanumeric(c) || others.find(c) != std::string_view::npos;
-         });
+    return is_alphanumeric(c) || others.find(c) != std::string_view::npos;
+  });
 }
 
 // --- Scalars
@@ -93,7 +93,8 @@ Result<base::Duration> parse_decimal_duration(std::string_view text, double unit
 Result<std::int64_t> parse_mark_mask(std::string_view text) {
   auto mask = parse_integer_between(text, 0, std::numeric_limits<std::uint32_t>::max());
   if (!mask) return mask;
-  if (std::popcount(static_cast<std::uint64_t>(*mask)) < kMinMarkBits) return fail(Error::invalid("fewer than two bits are set"));
+  if (std::popcount(static_cast<std::uint64_t>(*mask)) < kMinMarkBits)
+    return fail(Error::invalid("fewer than two bits are set"));
   return mask;
 }
 
@@ -111,14 +112,15 @@ Result<std::string> checked(std::string_view text, bool good, std::string_view p
 
 bool is_region(std::string_view text) {
   const auto inner = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  return !text.empty() && text.size() <= kMaxRegion && std::all_of(text.begin(), text.end(), inner) && text.front() != '-' &&
-         text.back() != '-';
+  return !text.empty() && text.size() <= kMaxRegion && std::all_of(text.begin(), text.end(), inner) &&
+         text.front() != '-' && text.back() != '-';
 }
 
 Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size()) return fail(Error::invalid("not a port from 0 to 65535", text));
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Error::invalid("not a port from 0 to 65535", text));
   return port;
 }
 
@@ -194,7 +196,8 @@ Result<Texts> parse_interface_regexes(std::string_view text) {
   for (const std::string_view item : split(text, ',')) {
     if (item.size() > 2 && item.starts_with('/') && item.ends_with('/')) {
       const std::string_view pattern = item.substr(1, item.size() - 2);
-      if (pattern.find_first_of(" \t\r\n") != std::string_view::npos) return fail(Error::invalid("space in a regular expression", item));
+      if (pattern.find_first_of(" \t\r\n") != std::string_view::npos)
+        return fail(Error::invalid("space in a regular expression", item));
       if (auto regex = parse_regex(pattern); !regex) return fail(std::move(regex).error());
       result.emplace_back(pattern);
     } else if (consists_of(item, "_-", kMaxInterfaceName)) {
@@ -209,16 +212,19 @@ Result<Texts> parse_interface_regexes(std::string_view text) {
 Result<std::string> parse_endpoint(std::string_view item) {
   const auto scheme_end = item.find("://");
   const std::string_view scheme = item.substr(0, scheme_end == std::string_view::npos ? 0 : scheme_end);
-  if (scheme != "http" && scheme != "https") return fail(Error::invalid("does not begin with http:// or https://", item));
+  if (scheme != "http" && scheme != "https")
+    return fail(Error::invalid("does not begin with http:// or https://", item));
   std::string_view rest = item.substr(scheme_end + 3);
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#@ ") != std::string_view::npos) {
     return fail(Error::invalid("more than a scheme, host and port", item));
   }
   const auto colon = rest.rfind(':');
-  const bool bracketed = rest.starts_with('[') && colon != std::string_view::npos && colon > 0 && rest[colon - 1] == ']';
+  const bool bracketed =
+      rest.starts_with('[') && colon != std::string_view::npos && colon > 0 && rest[colon - 1] == ']';
   const bool one_colon = colon != std::string_view::npos && rest.find(':') == colon;
-  if (colon == std::string_view::npos || colon == 0 || !(bracketed || one_colon) || !parse_port(rest.substr(colon + 1))) {
+  if (colon == std::string_view::npos || colon == 0 || !(bracketed || one_colon) ||
+      !parse_port(rest.substr(colon + 1))) {
     return fail(Error::invalid("no host:port", item));
   }
   return std::string(scheme).append("://").append(rest).append("/");
@@ -328,7 +334,8 @@ Result<std::vector<TableRange>> parse_table_ranges(std::string_view text) {
 
 Result<std::vector<TableRange>> parse_old_table_range(std::string_view text) {
   static const re2::RE2 kWhole(R"(\d+-\d+)");
-  if (!re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kWhole)) return fail(Error::invalid("not first-last"));
+  if (!re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kWhole))
+    return fail(Error::invalid("not first-last"));
   auto ranges = parse_table_ranges(text);
   if (ranges && ranges->front().last > kMaxOldTable) return fail(Error::invalid("beyond table 250"));
   return ranges;
@@ -342,7 +349,8 @@ Result<> for_each_pair(std::string_view text, Take take) {
     if (equals == std::string_view::npos || !consists_of(item.substr(0, equals), "_", item.size())) {
       return fail(Error::invalid("not name=value", item));
     }
-    if (!take(item.substr(0, equals), item.substr(equals + 1))) return fail(Error::invalid("value is not a duration", item));
+    if (!take(item.substr(0, equals), item.substr(equals + 1)))
+      return fail(Error::invalid("value is not a duration", item));
   }
   return {};
 }
@@ -429,13 +437,15 @@ Result<Value> parse_value(const ValueType& type, std::string_view text, const Pr
     case Kind::kText:
     case Kind::kFile: return Value(std::string(text));
     case Kind::kExistingFile:
-      return as_value(checked(text, probe.file_exists && probe.file_exists(std::string(text)), "there is no such file"));
+      return as_value(
+          checked(text, probe.file_exists && probe.file_exists(std::string(text)), "there is no such file"));
     case Kind::kProgram: {
       const auto found = probe.find_program ? probe.find_program(std::string(text)) : std::nullopt;
       return as_value(checked(found.value_or(""), found.has_value(), "there is no such program"));
     }
     case Kind::kHostname: return as_value(checked(text, consists_of(text, "_.-", text.size()), "not a host name"));
-    case Kind::kHostAddress: return as_value(checked(text, consists_of(text, ":._+-", kMaxHostAddress), "not a host address"));
+    case Kind::kHostAddress:
+      return as_value(checked(text, consists_of(text, ":._+-", kMaxHostAddress), "not a host address"));
     case Kind::kRegion: return as_value(checked(text, is_region(text), "not a region name"));
     case Kind::kAuthority: return as_value(checked(text, is_authority(text), "not host:port"));
     case Kind::kInterfaceParameter:

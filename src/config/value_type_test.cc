@@ -9,7 +9,9 @@ namespace config {
 namespace {
 
 const Probe kProbe = {[](const std::string& path) { return path == "/exists"; },
-                      [](const std::string& name) { return name == "plugin" ? std::optional<std::string>("/usr/bin/plugin") : std::nullopt; }};
+                      [](const std::string& name) {
+                        return name == "plugin" ? std::optional<std::string>("/usr/bin/plugin") : std::nullopt;
+                      }};
 
 struct Case {
   ValueType type;
@@ -222,8 +224,14 @@ TEST(ValueType, DurationsInGoNotation) {
   struct {
     std::string_view text;
     std::int64_t nanoseconds;
-  } const good[] = {{"1m30s", 90'000'000'000}, {"1.5h", 5'400'000'000'000}, {"-20ms", -20'000'000}, {"0", 0},
-                    {"1us2ns", 1002},          {"3µs", 3000},                {"0s", 0},              {".5s", 500'000'000}};
+  } const good[] = {{"1m30s", 90'000'000'000},
+                    {"1.5h", 5'400'000'000'000},
+                    {"-20ms", -20'000'000},
+                    {"0", 0},
+                    {"1us2ns", 1002},
+                    {"3µs", 3000},
+                    {"0s", 0},
+                    {".5s", 500'000'000}};
   for (const auto& c : good) {
     auto duration = parse_duration(c.text);
     ASSERT_TRUE(duration) << c.text;

@@ -40,8 +40,8 @@ kernel::IptablesSyncer::Hooks hooks_of(const render::iptables::Renderer& rendere
 
 }  // namespace
 
-Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const Settings& settings,
-                                    const Ports& ports, kernel::IptablesTool& tool,
+Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
+                                    const Settings& settings, const Ports& ports, kernel::IptablesTool& tool,
                                     const kernel::IptablesSyncer::Hooks& hooks, base::Family which)
     : family(which),
       sets(ports.sets, which),
@@ -57,16 +57,17 @@ Dataplane::PathMetrics::PathMetrics(base::MetricRegistry& metrics) {
   routes = metrics.summary(kName, kHelp, {{"step", "route"}});
 }
 
-base::Result<std::unique_ptr<Dataplane>> Dataplane::create(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics,
-                                                           Settings settings, const Ports& ports, Listener& listener) {
+base::Result<std::unique_ptr<Dataplane>> Dataplane::create(base::Loop& loop, base::Log& log,
+                                                           base::MetricRegistry& metrics, Settings settings,
+                                                           const Ports& ports, Listener& listener) {
   auto renderer = render::iptables::Renderer::create(settings.render);
   if (!renderer) return base::fail(std::move(renderer).error());
   return std::unique_ptr<Dataplane>(
       new Dataplane(loop, log, metrics, std::move(settings), ports, listener, *std::move(renderer)));
 }
 
-Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings, const Ports& ports,
-                     Listener& listener, render::iptables::Renderer renderer)
+Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, Settings settings,
+                     const Ports& ports, Listener& listener, render::iptables::Renderer renderer)
     : loop_(loop),
       log_(log),
       metrics_(metrics),
@@ -76,22 +77,24 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
       conntrack_(ports.conntrack),
       v4_(std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, ports.iptables_v4, hooks_of(renderer_),
                                         base::Family::kIpv4)),
-      v6_(ports.iptables_v6 == nullptr ? nullptr
-                                       : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports,
-                                                                       *ports.iptables_v6, hooks_of(renderer_),
-                                                                       base::Family::kIpv6)),
+      v6_(ports.iptables_v6 == nullptr
+              ? nullptr
+              : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, *ports.iptables_v6,
+                                              hooks_of(renderer_), base::Family::kIpv6)),
       arp_(ports.neighbours, {base::Family::kIpv4, settings_.render.interface_prefixes, {}}),
       interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl}, log),
       path_(metrics),
       apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
-      first_apply_time_(metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
+      first_apply_time_(
+          metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
       failures_(metrics.counter("felix_int_dataplane_failures", "Turns that left something to be retried.")),
       total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")) {
   planes_.push_back(v4_.get());
   if (v6_) planes_.push_back(v6_.get());
   for (const FamilyPlane* plane : planes_) {
     const char* version = plane->family == base::Family::kIpv4 ? "inet" : "inet6";
-    set_gauges_[plane] = metrics.gauge("felix_ipsets_calico", "IP sets wanted by the agent.", {{"ip_version", version}});
+    set_gauges_[plane] =
+        metrics.gauge("felix_ipsets_calico", "IP sets wanted by the agent.", {{"ip_version", version}});
   }
   conntrack_.on_finished([this](const base::IpAddress&) { schedule(); });
 }
@@ -101,13 +104,14 @@ Dataplane::~Dataplane() {
   for (const base::TimerId timer : {retry_timer_, sets_timer_, routes_timer_}) loop_.cancel(timer);
 }
 
-// --- Inputs -------------------------------------------------------------------------------------------------------------------
+// --- Inputs
+// -------------------------------------------------------------------------------------------------------------------
 
 void Dataplane::update(const calc::Output& output) {
   const base::Instant started = loop_.now();
   const bool snapshot = std::holds_alternative<calc::Snapshot>(output);
-  const render::iptables::RenderChanges changes = snapshot ? renderer_.apply(std::get<calc::Snapshot>(output))
-                                                           : renderer_.apply(std::get<calc::Delta>(output));
+  const render::iptables::RenderChanges changes =
+      snapshot ? renderer_.apply(std::get<calc::Snapshot>(output)) : renderer_.apply(std::get<calc::Delta>(output));
   track_workloads(output);
   take(changes);
   path_.render.observe(seconds(loop_.now() - started));
@@ -205,7 +209,8 @@ void Dataplane::resync() {
   schedule();
 }
 
-// --- One turn -----------------------------------------------------------------------------------------------------------------
+// --- One turn
+// -----------------------------------------------------------------------------------------------------------------
 
 void Dataplane::schedule() {
   if (scheduled_ || !may_write()) return;
@@ -221,6 +226,7 @@ void Dataplane::turn() {
   retry_timer_ = {};
   turn_started_ = loop_.now();
   turn_clean_ = true;
+  rules_failed_ = false;
   retry_after_.reset();
 
   for (FamilyPlane* plane : planes_) note(plane->sets.apply_updates(), "IP sets");
@@ -243,12 +249,16 @@ void Dataplane::turn() {
 
 void Dataplane::rules_done(kernel::ApplyReport report) {
   note(report, "rules");
+  rules_failed_ = rules_failed_ || !report.problems.empty();
   if (--rules_pending_ > 0) return;
   if (writes().rules != restores_before_) path_.rules.observe(seconds(loop_.now() - rules_started_));
   end_of_turn();
 }
 
 void Dataplane::end_of_turn() {
+  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it. A chain
+  // that the kernel refuses for good leaves nothing dirty.
+  if (rules_failed_ && !rules_written()) turn_clean_ = false;
   for (FamilyPlane* plane : planes_) {
     // A set may still be named by rules that could not be written; destroying it would fail and be tried for ever.
     if (!plane->rules.dirty()) note(plane->sets.apply_deletions(), "IP set deletions");
@@ -313,7 +323,12 @@ void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::
   });
 }
 
-// --- Outputs ------------------------------------------------------------------------------------------------------------------
+// --- Outputs
+// ------------------------------------------------------------------------------------------------------------------
+
+bool Dataplane::rules_written() const {
+  return std::none_of(planes_.begin(), planes_.end(), [](const FamilyPlane* plane) { return plane->rules.dirty(); });
+}
 
 void Dataplane::publish_statuses() {
   for (const std::string& name : interfaces_.take_touched()) {
@@ -324,7 +339,7 @@ void Dataplane::publish_statuses() {
   }
   const auto& owners = renderer_.objects().workloads;
   // An endpoint is up only once its rules are in: withhold "up", never "down", while a table could not be written.
-  const bool rules_written = std::none_of(planes_.begin(), planes_.end(), [](const auto* p) { return p->rules.dirty(); });
+  const bool written = rules_written();
   std::set<model::WorkloadEndpointKey> later;
   for (const model::WorkloadEndpointKey& key : std::exchange(status_dirty_, {})) {
     const auto found = workloads_.find(key);
@@ -338,7 +353,7 @@ void Dataplane::publish_statuses() {
     const std::string& interface = entry.workload->interface->name;
     const auto owner = owners.find(interface);
     const bool up = owner != owners.end() && owner->second.key == key && interfaces_.up(interface);
-    if (up && !rules_written) {
+    if (up && !written) {
       later.insert(key);
       continue;
     }
@@ -385,6 +400,17 @@ void Dataplane::publish_gauges() {
     total = std::max(total, plane->sets.total_sets());
   }
   total_sets_.set(static_cast<double>(total));
+  const WriteCounts now = writes();
+  const auto add = [this](const char* kind, std::uint64_t before, std::uint64_t after) {
+    constexpr std::string_view kHelp = "Requests that change the kernel, by kind; of rules: restores.";
+    metrics_.counter("percale_dataplane_writes", kHelp, {{"kind", kind}}).add(after - before);
+  };
+  add("ipset", published_.sets, now.sets);
+  add("rules", published_.rules, now.rules);
+  add("route", published_.routes, now.routes);
+  add("neighbour", published_.neighbours, now.neighbours);
+  add("sysctl", published_.sysctls, now.sysctls);
+  published_ = now;
 }
 
 WriteCounts Dataplane::writes() const {

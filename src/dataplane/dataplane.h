@@ -1,15 +1,16 @@
 // dataplane.h: the kernel thread's one object: turns the calculation's output into kernel state (spec dataplane §1.3).
 //
-// One turn, on this order because a rule may not name a set that does not exist and the kernel refuses to destroy a set that a
-// rule still names:
+// One turn, on this order because a rule may not name a set that does not exist and the kernel refuses to destroy a set
+// that a rule still names:
 //
 //   1 IP sets: create, fill           4 when the rules are in: destroy sets no longer named
 //   2 rules: start the restore        5 tell which endpoints are up
 //   3 routes, ARP, sysctls meanwhile
 //
-// Nothing is written before the first calc::Snapshot and the first complete picture of the interfaces are both there: an agent that
-// restarts leaves the rules of its predecessor in force until then. The first change after idle is written at once; changes that
-// arrive during a restore are merged by the syncers and go in the next one. What fails is retried with back-off, beside the rest.
+// Nothing is written before the first calc::Snapshot and the first complete picture of the interfaces are both there:
+// an agent that restarts leaves the rules of its predecessor in force until then. The first change after idle is
+// written at once; changes that arrive during a restore are merged by the syncers and go in the next one. What fails is
+// retried with back-off, beside the rest.
 //
 // Thread rules: everything on the loop's thread. The ports, log and registry outlive the object.
 #pragma once
@@ -41,12 +42,12 @@ namespace dataplane {
 struct Settings {
   render::Settings render;
   WorkloadSettings workload;
-  std::uint32_t max_set_elements = 1'048'576;             // MaxIpsetSize
-  bool remove_external_routes = true;                     // RemoveExternalRoutes
+  std::uint32_t max_set_elements = 1'048'576;                // MaxIpsetSize
+  bool remove_external_routes = true;                        // RemoveExternalRoutes
   base::Duration sets_refresh = std::chrono::seconds(90);    // IpsetsRefreshInterval; zero or less: never
   base::Duration routes_refresh = std::chrono::seconds(90);  // RouteRefreshInterval
-  std::chrono::milliseconds rules_first_check{5'000};     // IptablesPostWriteCheckIntervalSecs
-  std::chrono::milliseconds rules_refresh{180'000};       // IptablesRefreshInterval
+  std::chrono::milliseconds rules_first_check{5'000};        // IptablesPostWriteCheckIntervalSecs
+  std::chrono::milliseconds rules_refresh{180'000};          // IptablesRefreshInterval
   reconcile::IptablesOptions planner;
 };
 
@@ -79,7 +80,8 @@ class Listener {
   virtual void on_failed(const base::Error& error) = 0;
 };
 
-// What has been written since the start, for metrics and for proving that a restart with nothing changed writes nothing.
+// What has been written since the start, for metrics and for proving that a restart with nothing changed writes
+// nothing.
 struct WriteCounts {
   std::uint64_t sets = 0;
   std::uint64_t rules = 0;  // restores
@@ -114,8 +116,9 @@ class Dataplane final : public kernel::LinkListener {
  private:
   // Everything of one address family.
   struct FamilyPlane {
-    FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const Settings& settings, const Ports& ports,
-                kernel::IptablesTool& tool, const kernel::IptablesSyncer::Hooks& hooks, base::Family family);
+    FamilyPlane(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const Settings& settings,
+                const Ports& ports, kernel::IptablesTool& tool, const kernel::IptablesSyncer::Hooks& hooks,
+                base::Family family);
     base::Family family;
     kernel::IpSetSyncer sets;
     kernel::IptablesSyncer rules;
@@ -141,6 +144,7 @@ class Dataplane final : public kernel::LinkListener {
   void note(const kernel::ApplyReport& report, std::string_view what);
   void arm_retry();
   void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  bool rules_written() const;
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
@@ -161,10 +165,11 @@ class Dataplane final : public kernel::LinkListener {
   bool snapshot_seen_ = false;
   bool links_in_sync_ = false;
   bool scheduled_ = false;
-  int rules_pending_ = 0;    // restores under way
+  int rules_pending_ = 0;  // restores under way
   bool first_turn_done_ = false;
   bool in_sync_ = false;
-  bool turn_clean_ = true;   // nothing left to retry in the turn under way
+  bool turn_clean_ = true;     // nothing left to retry in the turn under way
+  bool rules_failed_ = false;  // a table could not be read or written in the turn under way
   std::optional<base::Duration> retry_after_;
   base::Duration backoff_{};
   base::TimerId retry_timer_{};
@@ -192,6 +197,7 @@ class Dataplane final : public kernel::LinkListener {
   base::Counter failures_;
   std::map<const FamilyPlane*, base::Gauge> set_gauges_;
   base::Gauge total_sets_;
+  WriteCounts published_;  // as last told to the metrics
 };
 
 }  // namespace dataplane

@@ -1,8 +1,8 @@
-// workload_interfaces.h: what each workload interface of this host needs beside rules: routes, static ARP, sysctls; and whether
-// its endpoint is up (spec dataplane §16.2, §16.5, §17.2, §17.4).
+// workload_interfaces.h: what each workload interface of this host needs beside rules: routes, static ARP, sysctls; and
+// whether its endpoint is up (spec dataplane §16.2, §16.5, §17.2, §17.4).
 //
-// Owned by the kernel thread. Inputs (endpoints, links) only mark; configure() writes sysctls, and the syncers handed in write
-// routes and neighbours when their owner applies them. Cost: the interfaces that changed.
+// Owned by the kernel thread. Inputs (endpoints, links) only mark; configure() writes sysctls, and the syncers handed
+// in write routes and neighbours when their owner applies them. Cost: the interfaces that changed.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct WorkloadSettings {
   std::uint32_t priority_v6 = 1024;
   std::optional<base::IpAddress> route_source_v4;  // DeviceRouteSourceAddress
   std::optional<base::IpAddress> route_source_v6;
-  bool floating_ips = false;      // FloatingIPs=Enabled; OpenStack endpoints have theirs always
-  std::string rp_filter = "1";    // kernel::default_rp_filter()
+  bool floating_ips = false;    // FloatingIPs=Enabled; OpenStack endpoints have theirs always
+  std::string rp_filter = "1";  // kernel::default_rp_filter()
 };
 
 // The routes that a workload's addresses and floating IPs need on its interface, both families. Pure.

@@ -109,6 +109,7 @@ void IptablesSyncer::request_read_back() {
 }
 
 bool IptablesSyncer::dirty() const {
+  if (!ever_read_) return true;  // what has never been read may be anything
   return std::any_of(tables_.begin(), tables_.end(), [](const TableState& table) { return table.planner.dirty(); });
 }
 
@@ -149,6 +150,7 @@ void IptablesSyncer::finish_read(ToolResult result, std::optional<std::uint32_t>
   auto parsed = reconcile::parse_save(result.output);
   if (!parsed) return read_failed(parsed.error().text());
   read_needed_ = false;
+  ever_read_ = true;
   read_failures_ = 0;
   read_error_.reset();
   last_read_ = loop_.now();

@@ -84,7 +84,7 @@ class IptablesSyncer {
   void request_read_back();
 
   bool busy() const { return busy_; }  // a program is running
-  bool dirty() const;
+  bool dirty() const;                  // something is not in the kernel as wanted, or the kernel has not been read yet
   const IptablesCounters& counters() const { return counters_; }
 
   // Between retries of a failing table or read; doubles from the first to the last.
@@ -144,6 +144,7 @@ class IptablesSyncer {
   bool started_ = false;  // apply() was called
   bool busy_ = false;
   bool read_needed_ = true;
+  bool ever_read_ = false;
   bool looking_ = false;  // the read under way only looks for drift
   int read_failures_ = 0;
   base::Instant read_not_before_{};

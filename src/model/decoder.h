@@ -1,6 +1,6 @@
-// decoder.h: etcd keys and values in, updates out. The agent's reading of the datastore: only what it needs, as fast as it can
-// be read, with the rules of spec datamodel §6 and felix-agent §2.4. (The operator's reading, with every field and every
-// validation rule, is resource.h.)
+// decoder.h: etcd keys and values in, updates out. The agent's reading of the datastore: only what it needs, as fast as
+// it can be read, with the rules of spec datamodel §6 and felix-agent §2.4. (The operator's reading, with every field
+// and every validation rule, is resource.h.)
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@
 namespace model {
 
 struct DecoderOptions {
-  std::string hostname;  // endpoints of this node keep their interface side
+  std::string hostname;                // endpoints of this node keep their interface side
   bool allow_source_spoofing = false;  // WorkloadSourceSpoofing=Any
 };
 
@@ -30,9 +30,9 @@ class Decoder {
     std::vector<Update> updates;  // none if the key is not ours; a Node gives a NodeChange and a DocumentChange
     std::vector<Diagnostic> diagnostics;
   };
-  // Keys of other programs give nothing, and neither do LiveMigration, StagedKubernetesNetworkPolicy (never enforced) and a
-  // stored profile of the built-in one's name. A policy that says of itself that it is to be deleted, and an endpoint without
-  // addresses, give an update without value and no diagnostic.
+  // Keys of other programs give nothing, and neither do LiveMigration, StagedKubernetesNetworkPolicy (never enforced)
+  // and a stored profile of the built-in one's name. A policy that says of itself that it is to be deleted, and an
+  // endpoint without addresses, give an update without value and no diagnostic.
   //
   // Appends to `out`. A bad value gives a diagnostic and an update without value. Never throws; any bytes are allowed.
   void put(std::string_view key, std::string_view value, Output& out);
@@ -43,7 +43,8 @@ class Decoder {
   std::unique_ptr<State> state_;
 };
 
-// The etcd prefixes an agent watches, in the order it wants their snapshot (spec felix-agent §2.3); never the status trees.
+// The etcd prefixes an agent watches, in the order it wants their snapshot (spec felix-agent §2.3); never the status
+// trees.
 std::vector<std::string> agent_prefixes();
 
 }  // namespace model

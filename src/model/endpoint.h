@@ -1,7 +1,7 @@
 // endpoint.h: workload and host endpoints and network sets as the calculation reads them.
 //
-// A cloud has a hundred thousand endpoints and this host a few hundred, so an endpoint of another host keeps only what IP set
-// membership needs; everything about its interface is left out by the decoder.
+// A cloud has a hundred thousand endpoints and this host a few hundred, so an endpoint of another host keeps only what
+// IP set membership needs; everything about its interface is left out by the decoder.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ struct EndpointPort {
 // What IP set membership needs of any endpoint.
 struct Membership {
   Labels labels;
-  std::vector<Symbol> profiles;           // parents, in list order
-  std::vector<base::IpAddress> addresses; // ipNetworks or expectedIPs, prefix length dropped
+  std::vector<Symbol> profiles;            // parents, in list order
+  std::vector<base::IpAddress> addresses;  // ipNetworks or expectedIPs, prefix length dropped
   std::vector<EndpointPort> ports;
   friend bool operator==(const Membership&, const Membership&) = default;
 };
@@ -52,7 +52,7 @@ struct WorkloadInterface {
   std::string orchestrator;
   std::string workload;  // "<namespace>/<third part of the name>", as in status keys (spec datamodel §1.8)
   std::string endpoint;
-  std::string name;      // interfaceName, never empty
+  std::string name;  // interfaceName, never empty
   std::optional<base::MacAddress> mac;
   std::vector<base::IpAddress> addresses;  // ipNetworks, both families, in order
   std::optional<base::IpAddress> ipv4_gateway;
@@ -93,8 +93,8 @@ struct NetworkSetKey {
 };
 
 struct NetworkSet {
-  Labels labels;                // with projectcalico.org/namespace for namespaced sets
-  std::vector<Symbol> profiles; // ["kns.<ns>"] for namespaced sets
+  Labels labels;                 // with projectcalico.org/namespace for namespaced sets
+  std::vector<Symbol> profiles;  // ["kns.<ns>"] for namespaced sets
   std::vector<base::Prefix> nets;
 };
 

@@ -30,7 +30,7 @@ struct IpPool {
 // Addresses keep their prefix length: it gives the host's subnet for cross-subnet decisions.
 struct Node {
   bool has_bgp = false;
-  std::optional<base::Prefix> bgp_ipv4;   // spec.bgp.ipv4Address, host bits kept
+  std::optional<base::Prefix> bgp_ipv4;  // spec.bgp.ipv4Address, host bits kept
   std::optional<base::Prefix> bgp_ipv6;
   std::optional<std::uint32_t> as_number;
   std::string route_reflector_cluster_id;
@@ -39,9 +39,10 @@ struct Node {
   std::optional<base::IpAddress> vxlan_tunnel_v6;
   std::string vxlan_mac_v4;
   std::string vxlan_mac_v6;
-  std::optional<base::IpAddress> host_ipv4;  // bgp address, else first InternalIP, else ExternalIP (spec felix-agent §1.6)
+  std::optional<base::IpAddress>
+      host_ipv4;  // bgp address, else first InternalIP, else ExternalIP (spec felix-agent §1.6)
   std::optional<base::IpAddress> host_ipv6;
-  bool has_labels = false;                   // a node without a label map matches no selector, not even all()
+  bool has_labels = false;  // a node without a label map matches no selector, not even all()
   Labels labels;
   std::map<std::string, std::string> label_texts;
   friend bool operator==(const Node&, const Node&) = default;

@@ -1,5 +1,6 @@
-// policy.h: policies, tiers and profiles as the calculation reads them: v3 resources after the conversion of spec datamodel §6
-// (selectors rewritten for their namespace, actions and protocols in one spelling, CIDRs binary and masked).
+// policy.h: policies, tiers and profiles as the calculation reads them: v3 resources after the conversion of spec
+// datamodel §6 (selectors rewritten for their namespace, actions and protocols in one spelling, CIDRs binary and
+// masked).
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ enum class PolicyKind : std::uint8_t {
   kStagedGlobalNetworkPolicy,
   kStagedKubernetesNetworkPolicy,
 };
-std::string_view to_string(PolicyKind kind);     // "NetworkPolicy"
-std::string_view short_name(PolicyKind kind);    // "np", spec dataplane §2.1
+std::string_view to_string(PolicyKind kind);   // "NetworkPolicy"
+std::string_view short_name(PolicyKind kind);  // "np", spec dataplane §2.1
 bool is_staged(PolicyKind kind);
 
 // Identity is the name in the etcd key (spec datamodel §2.3), never metadata.name.
@@ -35,14 +36,15 @@ struct PolicyKey {
   friend bool operator==(const PolicyKey&, const PolicyKey&) = default;
   friend std::strong_ordering operator<=>(const PolicyKey&, const PolicyKey&) = default;
 };
-std::string policy_id(const PolicyKey& key);      // "np/openstack/ossg.default.x", "gnp/allow-ssh": spec dataplane §2.1
+std::string policy_id(const PolicyKey& key);  // "np/openstack/ossg.default.x", "gnp/allow-ssh": spec dataplane §2.1
 
 enum class RuleAction : std::uint8_t { kAllow, kDeny, kLog, kPass };
 
 // A protocol is a name (lower case) or a number; "tcp" and 6 render differently, so both forms are kept as given.
 struct Protocol {
-  Symbol name;               // empty if given by number
-  std::uint8_t number = 0;   // 1–255; also filled in for the names known (tcp 6, udp 17, icmp 1, icmpv6 58, sctp 132, udplite 136)
+  Symbol name;  // empty if given by number
+  std::uint8_t number =
+      0;  // 1–255; also filled in for the names known (tcp 6, udp 17, icmp 1, icmpv6 58, sctp 132, udplite 136)
   friend bool operator==(const Protocol&, const Protocol&) = default;
 };
 
@@ -61,7 +63,8 @@ struct IcmpMatch {
   friend bool operator==(const IcmpMatch&, const IcmpMatch&) = default;
 };
 
-// One side of a rule. Selectors are those of spec §5.8 (namespace terms merged in); positive and negated are still apart.
+// One side of a rule. Selectors are those of spec §5.8 (namespace terms merged in); positive and negated are still
+// apart.
 struct RuleEntity {
   std::vector<base::Prefix> nets;
   std::vector<base::Prefix> not_nets;

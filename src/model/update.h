@@ -1,7 +1,7 @@
 // update.h: what the datastore tells the agent, one resource at a time, decoded and validated.
 //
-// A value that is absent means "not there": deleted, unparsable or refused by validation (spec datamodel §6.1, §6.8). The
-// decoder reports why as a Diagnostic; the calculation only ever sees good values.
+// A value that is absent means "not there": deleted, unparsable or refused by validation (spec datamodel §6.1, §6.8).
+// The decoder reports why as a Diagnostic; the calculation only ever sees good values.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,14 @@ struct IpamBlockKey {
 };
 
 // Resources whose meaning belongs to one consumer (configuration, BGP) travel as the JSON they are.
-enum class DocumentKind : std::uint8_t { kFelixConfiguration, kClusterInformation, kBgpConfiguration, kBgpPeer, kBgpFilter, kNode };
+enum class DocumentKind : std::uint8_t {
+  kFelixConfiguration,
+  kClusterInformation,
+  kBgpConfiguration,
+  kBgpPeer,
+  kBgpFilter,
+  kNode
+};
 struct DocumentKey {
   DocumentKind kind{};
   std::string name;

@@ -1,12 +1,12 @@
 #include "os/event_loop.h"
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
 
 #include "base/check.h"
 
@@ -174,7 +174,7 @@ void EventLoop::dispatch(std::uint64_t id) {
     return drain(timer_.get());
   }
   const auto found = watches_.find(id);
-  if (found == watches_.end()) return;  // unwatched by a callback of this very turn
+  if (found == watches_.end()) return;                 // unwatched by a callback of this very turn
   const std::shared_ptr<Watch> watch = found->second;  // the callback may unwatch itself
   watch->ready();
 }

@@ -1,12 +1,14 @@
-// event_loop.h: the real base::Loop: epoll, an eventfd that wakes it, a timerfd for its timers, and the system's clocks.
+// event_loop.h: the real base::Loop: epoll, an eventfd that wakes it, a timerfd for its timers, and the system's
+// clocks.
 //
 // Thread rules: post() and stop() from any thread; everything else on the thread that calls run(), or before run().
-// Order in one turn: the tasks posted so far, then due timers by deadline, then readable descriptors. Tasks posted by a task run
-// in the next turn, so that no part can starve the others.
+// Order in one turn: the tasks posted so far, then due timers by deadline, then readable descriptors. Tasks posted by a
+// task run in the next turn, so that no part can starve the others.
 //
-// Why not Boost.Asio: the seven calls of base::Loop are 200 lines over epoll, need no callbacks inside callbacks, wake a
-// sleeping thread with one eight-byte write, and compile in a second instead of four in each of the files that include them
-// (Asio also adds 150 kB to each static program). Asio remains where its protocols are needed: the HTTP server.
+// Why not Boost.Asio: the seven calls of base::Loop are 200 lines over epoll, need no callbacks inside callbacks, wake
+// a sleeping thread with one eight-byte write, and compile in a second instead of four in each of the files that
+// include them (Asio also adds 150 kB to each static program). Asio remains where its protocols are needed: the HTTP
+// server.
 #pragma once
 
 #include <atomic>

@@ -1,14 +1,14 @@
 #include "os/files.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
-#include <memory>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 namespace os {
 namespace {
@@ -63,7 +63,7 @@ Result<> fill_and_rename(const Fd& fd, const std::string& temporary, const std::
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail(failed("open", path));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) < 0) return fail(failed("stat", path));
   constexpr std::size_t kStep = 64u << 10;  // also for /proc, whose files claim to be empty
   std::string content;
@@ -106,7 +106,7 @@ Result<> make_directories(const std::string& path, mode_t mode) {
     if (::mkdir(part.c_str(), mode) < 0 && errno != EEXIST) return fail(failed("create directory", part));
     if (slash == std::string::npos) break;
   }
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) < 0) return fail(failed("stat", path));
   if (!S_ISDIR(status.st_mode)) return fail(Error::system(ENOTDIR, "create directory " + path));
   return {};

@@ -1,13 +1,13 @@
 #include "os/log.h"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <pthread.h>
-#include <regex>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <regex>
 #include <vector>
 
 #define SPDLOG_FMT_EXTERNAL
@@ -51,7 +51,9 @@ class LineSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   LineSink(base::Counter dropped, base::Counter errors) : dropped_(std::move(dropped)), errors_(std::move(errors)) {}
   // Set once, before the first line.
-  void watch_losses(const spdlog::details::thread_pool* pool) { pool_ = const_cast<spdlog::details::thread_pool*>(pool); }
+  void watch_losses(const spdlog::details::thread_pool* pool) {
+    pool_ = const_cast<spdlog::details::thread_pool*>(pool);
+  }
 
  protected:
   virtual bool write_line(std::string_view text, spdlog::level::level_enum level) = 0;
@@ -117,8 +119,8 @@ class FileSink final : public LineSink {
     return write_to(fd_.get(), text);
   }
   bool moved() const {
-    struct stat by_name {};
-    struct stat open_one {};
+    struct stat by_name{};
+    struct stat open_one{};
     if (::fstat(fd_.get(), &open_one) < 0 || ::stat(path_.c_str(), &by_name) < 0) return true;
     return by_name.st_ino != open_one.st_ino || by_name.st_dev != open_one.st_dev;
   }

@@ -1,8 +1,8 @@
-// log.h: base::Log for programs, over spdlog. Up to three destinations, each with its own lowest severity, its own queue of
-// kLogQueueLines lines and its own writer thread, so that a stuck disk or terminal holds up nobody.
+// log.h: base::Log for programs, over spdlog. Up to three destinations, each with its own lowest severity, its own
+// queue of kLogQueueLines lines and its own writer thread, so that a stuck disk or terminal holds up nobody.
 //
-// A full queue loses its oldest lines; they are counted (felix_logs_dropped) and the next line written is preceded by a note of
-// how many. The file is reopened when it has been moved or removed, so log rotation needs no signal.
+// A full queue loses its oldest lines; they are counted (felix_logs_dropped) and the next line written is preceded by a
+// note of how many. The file is reopened when it has been moved or removed, so log rotation needs no signal.
 // Thread-safe. What was accepted is written before the destructor returns.
 #pragma once
 
@@ -21,18 +21,18 @@ constexpr std::size_t kLogQueueLines = 100;  // as Calico's; about 50 kB for eac
 struct LogSettings {
   std::optional<base::LogLevel> screen = {};  // standard output; nothing means this destination is off
   std::optional<base::LogLevel> file = {};
-  std::string file_path = {};            // needed for `file`; empty switches it off
+  std::string file_path = {};  // needed for `file`; empty switches it off
   std::optional<base::LogLevel> syslog = {};
   std::string syslog_tag = "percaled";
-  std::string debug_filter = {};   // when not empty, debug lines whose event name it does not match (regex) are left out
-  bool json = false;               // screen and file lines as JSON objects
-  bool block_when_full = false;    // wait instead of losing lines
+  std::string debug_filter = {};  // when not empty, debug lines whose event name it does not match (regex) are left out
+  bool json = false;              // screen and file lines as JSON objects
+  bool block_when_full = false;   // wait instead of losing lines
 };
 
 class Log final : public base::Log {
  public:
-  // Fails when the file cannot be created, as an agent that cannot log must not look healthy. Without a running syslog daemon
-  // those lines are lost silently, as everywhere.
+  // Fails when the file cannot be created, as an agent that cannot log must not look healthy. Without a running syslog
+  // daemon those lines are lost silently, as everywhere.
   static base::Result<std::unique_ptr<Log>> open(const LogSettings& settings, base::MetricRegistry* metrics = nullptr);
   ~Log() override;
 

@@ -109,8 +109,9 @@ std::string format_json(const LogLine& line) {
   const Moment moment = split_time(line.time);
   std::tm tm{};
   ::gmtime_r(&moment.seconds, &tm);
-  std::string out = fmt::format("{{\"time\":\"{}.{:03}Z\",\"level\":\"{}\",\"pid\":{},\"event\":",
-                                calendar(tm, "%Y-%m-%dT%H:%M:%S"), moment.milliseconds, level_name(line.level), line.pid);
+  std::string out =
+      fmt::format("{{\"time\":\"{}.{:03}Z\",\"level\":\"{}\",\"pid\":{},\"event\":", calendar(tm, "%Y-%m-%dT%H:%M:%S"),
+                  moment.milliseconds, level_name(line.level), line.pid);
   append_quoted(out, line.event);
   out += ",\"message\":";
   append_quoted(out, line.text);
@@ -119,7 +120,8 @@ std::string format_json(const LogLine& line) {
     append_quoted(out, field->key);
     out.push_back(':');
     // JSON has no words for what to_string prints of a float that is no number.
-    const bool plain = !field->quoted && field->value.find("nan") == std::string::npos && field->value.find("inf") == std::string::npos;
+    const bool plain = !field->quoted && field->value.find("nan") == std::string::npos &&
+                       field->value.find("inf") == std::string::npos;
     if (plain) {
       out += field->value;
     } else {

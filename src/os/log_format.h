@@ -1,10 +1,10 @@
-// log_format.h: how one log line looks on each kind of destination (spec felix-agent §2.12). The event's name stands where
-// Calico prints file and line: it says the same and does not change with the code.
+// log_format.h: how one log line looks on each kind of destination (spec felix-agent §2.12). The event's name stands
+// where Calico prints file and line: it says the same and does not change with the code.
 #pragma once
 
+#include <sys/types.h>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,7 +27,8 @@ std::string_view level_name(base::LogLevel level);  // "WARNING"
 std::string format_text(const LogLine& line);
 // INFO percale/store.watch_lost: Text key1="value" key2=12
 std::string format_syslog(const LogLine& line);
-// {"time":"2026-01-02T03:04:05.678Z","level":"INFO","pid":1234,"event":"…","message":"…","key1":"value","key2":12}; UTC.
+// {"time":"2026-01-02T03:04:05.678Z","level":"INFO","pid":1234,"event":"…","message":"…","key1":"value","key2":12};
+// UTC.
 std::string format_json(const LogLine& line);
 
 }  // namespace os

@@ -27,12 +27,14 @@ TEST(LogFormat, TextJsonAndSyslog) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();
   const LogLine line{kTime, LogLevel::kInfo, 1234, "store.lost", "Watch\nended", kFields};
-  EXPECT_EQ(format_text(line),
-            "2026-01-02 03:04:05.678 [INFO][1234] percale/store.lost: Watch\\nended count=12 on=true zone=\"a \\\"b\\\"\"");
+  EXPECT_EQ(
+      format_text(line),
+      "2026-01-02 03:04:05.678 [INFO][1234] percale/store.lost: Watch\\nended count=12 on=true zone=\"a \\\"b\\\"\"");
   EXPECT_EQ(format_syslog(line), "INFO percale/store.lost: Watch\\nended count=12 on=true zone=\"a \\\"b\\\"\"");
-  EXPECT_EQ(format_json(line),
-            R"({"time":"2026-01-02T03:04:05.678Z","level":"INFO","pid":1234,"event":"store.lost","message":"Watch\nended",)"
-            R"("count":12,"on":true,"zone":"a \"b\""})");
+  EXPECT_EQ(
+      format_json(line),
+      R"({"time":"2026-01-02T03:04:05.678Z","level":"INFO","pid":1234,"event":"store.lost","message":"Watch\nended",)"
+      R"("count":12,"on":true,"zone":"a \"b\""})");
 }
 
 TEST(Log, FileKeepsItsSeverityAndFollowsRotation) {

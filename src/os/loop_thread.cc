@@ -1,7 +1,7 @@
 #include "os/loop_thread.h"
 
-#include <csignal>
 #include <pthread.h>
+#include <csignal>
 
 namespace os {
 

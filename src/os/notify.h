@@ -1,5 +1,5 @@
-// notify.h: messages to systemd (sd_notify protocol, a datagram to the socket named by NOTIFY_SOCKET). Written here because
-// libsystemd has no static archive. Without the variable every call does nothing.
+// notify.h: messages to systemd (sd_notify protocol, a datagram to the socket named by NOTIFY_SOCKET). Written here
+// because libsystemd has no static archive. Without the variable every call does nothing.
 #pragma once
 
 #include <optional>

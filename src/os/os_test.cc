@@ -1,13 +1,13 @@
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -233,7 +233,7 @@ TEST(Files, WriteReadReplace) {
   EXPECT_EQ(read_file(path).error().kind(), base::ErrorKind::kNotFound);
   ASSERT_TRUE(write_file_atomic(path, "one", 0640));
   EXPECT_EQ(read_file(path).value_or(""), "one");
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
   ASSERT_TRUE(write_file_atomic(path, ""));

@@ -1,17 +1,17 @@
 #include "os/process.h"
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <optional>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -113,8 +113,8 @@ std::vector<char*> environment_with(std::vector<std::string>& extra) {
   return result;
 }
 
-Result<pid_t> spawn(std::vector<std::string> arguments, std::vector<std::string> extra_environment, int in, int out, int err,
-                    bool own_session) {
+Result<pid_t> spawn(std::vector<std::string> arguments, std::vector<std::string> extra_environment, int in, int out,
+                    int err, bool own_session) {
   if (arguments.empty()) return fail(Error::internal("command without a program"));
   auto program = find_program(arguments.front());
   if (!program) return fail(std::move(program).error());
@@ -126,7 +126,8 @@ Result<pid_t> spawn(std::vector<std::string> arguments, std::vector<std::string>
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = environment_with(extra_environment);
   pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, program->c_str(), &settings.files, &settings.attributes, argv.data(), envp.data());
+  const int error =
+      ::posix_spawn(&pid, program->c_str(), &settings.files, &settings.attributes, argv.data(), envp.data());
   if (error != 0) return fail(Error::system(error, "start " + *program));
   return pid;
 }
@@ -155,7 +156,8 @@ std::string Outcome::describe() const {
 Result<std::string> find_program(std::string_view name) {
   if (name.find('/') != std::string_view::npos) return std::string(name);
   const char* path = std::getenv("PATH");
-  const std::string directories = (path != nullptr ? std::string(path) + ":" : std::string()).append(kSystemDirectories);
+  const std::string directories =
+      (path != nullptr ? std::string(path) + ":" : std::string()).append(kSystemDirectories);
   for (const std::string_view directory : base::split(directories, ':')) {
     if (directory.empty()) continue;
     std::string candidate = std::string(directory) + "/" + std::string(name);
@@ -270,7 +272,8 @@ void Process::finish(int wait_status) {
   loop_.cancel(kill_timer_);
   loop_.cancel(poll_timer_);
   if (pidfd_) loop_.unwatch(end_watch_);
-  // What it wrote before it ended is in the pipes. A grandchild may hold them open: what it writes later is not waited for.
+  // What it wrote before it ended is in the pipes. A grandchild may hold them open: what it writes later is not waited
+  // for.
   for (Stream* stream : {&out_, &err_}) {
     if (stream->fd) read(*stream);
     close(*stream);

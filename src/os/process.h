@@ -1,18 +1,18 @@
 // process.h: other programs, started with an argument vector and bytes on standard input; never through a shell.
 //
-// Start: posix_spawn, which on Linux shares memory with the parent until exec, so that its cost does not grow with our size
-// (what remains, 1-4 ms, is exec and the program's own start). The child gets default signal handling, an empty signal mask,
-// its own process group, and no descriptor of ours but 0, 1 and 2.
-// Standard input is an unlinked memory file holding the whole input, so the parent never has to feed a pipe and no child that
-// writes before it has read can block us.
-// The end is noticed through a pidfd (kernel 5.3) or, before that, by asking from a timer: no SIGCHLD handler, no thread.
+// Start: posix_spawn, which on Linux shares memory with the parent until exec, so that its cost does not grow with our
+// size (what remains, 1-4 ms, is exec and the program's own start). The child gets default signal handling, an empty
+// signal mask, its own process group, and no descriptor of ours but 0, 1 and 2. Standard input is an unlinked memory
+// file holding the whole input, so the parent never has to feed a pipe and no child that writes before it has read can
+// block us. The end is noticed through a pidfd (kernel 5.3) or, before that, by asking from a timer: no SIGCHLD
+// handler, no thread.
 #pragma once
 
+#include <sys/types.h>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
 
 #include "base/fd.h"
@@ -22,11 +22,11 @@
 namespace os {
 
 struct Command {
-  // A program without '/' is looked for in PATH and then in the usual system directories, where daemons started with a short
-  // PATH still find iptables and ipset.
+  // A program without '/' is looked for in PATH and then in the usual system directories, where daemons started with a
+  // short PATH still find iptables and ipset.
   std::vector<std::string> arguments = {};
   std::string input = {};
-  std::vector<std::string> extra_environment = {};  // "NAME=value", on top of ours
+  std::vector<std::string> extra_environment = {};   // "NAME=value", on top of ours
   base::Duration timeout = std::chrono::minutes(1);  // then SIGKILL to its process group; zero means no limit
   // Kept of each of standard output and error; the rest is read and thrown away.
   std::size_t output_limit = 1u << 20;
@@ -38,7 +38,7 @@ struct Outcome {
   bool timed_out = false;
   bool output_cut = false;
   std::string output = {};
-  std::string errors = {};  // standard error
+  std::string errors = {};       // standard error
   base::Duration start_time{0};  // spent in starting it
   base::Duration run_time{0};    // from start to end
 
@@ -52,8 +52,8 @@ class Process {
  public:
   using Done = std::function<void(Outcome)>;
 
-  // `done` is called exactly once, after the program ended, from the loop; never from inside start(). It may destroy the
-  // Process. Fails when the program cannot be started (kNotFound when there is none of that name).
+  // `done` is called exactly once, after the program ended, from the loop; never from inside start(). It may destroy
+  // the Process. Fails when the program cannot be started (kNotFound when there is none of that name).
   static base::Result<std::unique_ptr<Process>> start(base::Loop& loop, Command command, Done done);
   // Kills the program if it still runs, and reaps it; `done` is then never called.
   ~Process();

@@ -1,8 +1,8 @@
 #include "os/signals.h"
 
-#include <csignal>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <csignal>
 
 #include "base/check.h"
 

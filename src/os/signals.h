@@ -9,9 +9,9 @@
 
 namespace os {
 
-// While it lives, `signals` are blocked in the thread that made it (and in threads started from there) and each arrival calls
-// `arrived(signal number)` on the loop. Make it before starting threads: a thread that does not block the signal could be
-// chosen to receive it, and die.
+// While it lives, `signals` are blocked in the thread that made it (and in threads started from there) and each arrival
+// calls `arrived(signal number)` on the loop. Make it before starting threads: a thread that does not block the signal
+// could be chosen to receive it, and die.
 class SignalWatch {
  public:
   SignalWatch(base::Loop& loop, const std::vector<int>& signals, std::function<void(int)> arrived);

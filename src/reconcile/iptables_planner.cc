@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <ranges>
 
 #include "base/check.h"
 
@@ -17,8 +18,7 @@ using render::iptables::Table;
 bool can_be_closed(std::string_view chain) {
   constexpr std::array<std::string_view, 8> kPrefixes{"cali-pi-", "cali-po-", "cali-pri-", "cali-pro-",
                                                       "cali-gi-", "cali-go-", "cali-tw-",  "cali-fw-"};
-  return std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [&](std::string_view prefix) { return chain.starts_with(prefix); });
+  return std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return chain.starts_with(prefix); });
 }
 
 // Writes lines and counts them, so that an error message's line number leads to the chain.
@@ -50,8 +50,7 @@ bool same_rule(const PlacedRule& a, const PlacedRule& b) { return a.owner == b.o
 }  // namespace
 
 std::string_view TablePlan::chain_at(std::size_t number) const {
-  const auto after = std::upper_bound(lines.begin(), lines.end(), number,
-                                      [](std::size_t n, const auto& entry) { return n < entry.first; });
+  const auto after = std::ranges::upper_bound(lines, number, {}, [](const auto& entry) { return entry.first; });
   return after == lines.begin() ? std::string_view() : std::string_view(std::prev(after)->second);
 }
 
@@ -144,8 +143,8 @@ std::size_t IptablesPlanner::observe(TableState state) {
 std::vector<PlacedRule> IptablesPlanner::planned_layout(const std::string& kernel_chain) const {
   const auto& now = placed_.at(kernel_chain);
   std::vector<PlacedRule> foreign;
-  std::copy_if(now.begin(), now.end(), std::back_inserter(foreign),
-               [](const PlacedRule& rule) { return rule.owner == PlacedRule::Owner::kForeign; });
+  std::ranges::copy_if(now, std::back_inserter(foreign),
+                       [](const PlacedRule& rule) { return rule.owner == PlacedRule::Owner::kForeign; });
   const auto hooks = hooks_.find(kernel_chain);
   if (hooks == hooks_.end()) return foreign;
 
@@ -176,8 +175,7 @@ void IptablesPlanner::plan_hooks(const std::string& kernel_chain, std::vector<st
   };
   if (options_.insert_mode == render::InsertMode::kInsert) {
     // Each goes to the head, so the last one first.
-    for (auto hook = hooks->second.inserted.rbegin(); hook != hooks->second.inserted.rend(); ++hook)
-      place("-I ", *hook);
+    for (const HookRule& hook : std::views::reverse(hooks->second.inserted)) place("-I ", hook);
   } else {
     for (const HookRule& hook : hooks->second.inserted) place("-A ", hook);
   }
@@ -248,7 +246,7 @@ void IptablesPlanner::record(const TablePlan& plan) {
 
 std::vector<std::string> IptablesPlanner::suspects() const {
   std::vector<std::string> names;
-  std::copy_if(dirty_.begin(), dirty_.end(), std::back_inserter(names), [&](const std::string& name) {
+  std::ranges::copy_if(dirty_, std::back_inserter(names), [&](const std::string& name) {
     const Chain& chain = chains_.at(name);
     return can_be_closed(name) && chain.desired && chain.desired != chain.refused;
   });
@@ -279,7 +277,7 @@ std::vector<std::string> IptablesPlanner::refused() const {
   for (const auto& [name, chain] : chains_) {
     if (chain.refused) names.push_back(name);
   }
-  std::sort(names.begin(), names.end());
+  std::ranges::sort(names);
   return names;
 }
 

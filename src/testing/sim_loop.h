@@ -1,9 +1,9 @@
-// sim_loop.h: base::Loop on a virtual clock, for unit tests and the simulator. Nothing sleeps: time moves only when the test
-// moves it, and always straight to the next thing due, so that an hour of timers costs microseconds.
+// sim_loop.h: base::Loop on a virtual clock, for unit tests and the simulator. Nothing sleeps: time moves only when the
+// test moves it, and always straight to the next thing due, so that an hour of timers costs microseconds.
 //
-// Thread rules: one thread; several components may share one SimLoop, which is how the simulator runs "all threads" in one.
-// Order: posted tasks in order of posting; timers by deadline, those of one moment in order of creation; posted tasks run
-// before the timers of the same moment. Equal inputs give equal runs.
+// Thread rules: one thread; several components may share one SimLoop, which is how the simulator runs "all threads" in
+// one. Order: posted tasks in order of posting; timers by deadline, those of one moment in order of creation; posted
+// tasks run before the timers of the same moment. Equal inputs give equal runs.
 #pragma once
 
 #include <deque>
@@ -33,7 +33,8 @@ class SimLoop final : public base::Loop {
   std::size_t run_pending();
   // Moves time forward by `span`, running everything that falls due on the way. Returns how many tasks ran.
   std::size_t advance(base::Duration span);
-  // Runs until `done()` holds, checked after every task, or `limit` of virtual time has passed. Returns whether it holds.
+  // Runs until `done()` holds, checked after every task, or `limit` of virtual time has passed. Returns whether it
+  // holds.
   bool run_until(const std::function<bool()>& done, base::Duration limit);
   // Runs until no task and no timer is left, or `limit` of virtual time has passed. Returns whether the loop is idle.
   bool run_all(base::Duration limit);

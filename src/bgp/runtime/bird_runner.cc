@@ -80,7 +80,7 @@ BirdRunner::BirdRunner(base::Loop& loop, base::Log& log, base::MetricRegistry& m
 }
 
 BirdRunner::~BirdRunner() {
-  for (base::TimerId timer : {render_timer_, retry_timer_, poll_timer_}) loop_.cancel(timer);
+  for (const base::TimerId timer : {render_timer_, retry_timer_, poll_timer_}) loop_.cancel(timer);
 }
 
 void BirdRunner::resync() {

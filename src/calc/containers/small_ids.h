@@ -53,7 +53,7 @@ class SmallIds {
     std::swap(ids_, other.ids_);
   }
   void grow() {
-    auto* larger = new std::uint32_t[2 * capacity_];
+    auto* larger = new std::uint32_t[std::size_t{2} * capacity_];
     std::ranges::copy(items(), larger);
     if (is_outside()) delete[] ids_.outside;
     ids_.outside = larger;

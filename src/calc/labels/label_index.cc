@@ -14,7 +14,7 @@ std::uint32_t mix(std::uint64_t hash, std::uint32_t value) {
 }
 
 std::uint32_t hash_of(std::span<const model::Label> labels, std::span<const model::Symbol> profiles) {
-  std::uint32_t hash = static_cast<std::uint32_t>(labels.size());
+  auto hash = static_cast<std::uint32_t>(labels.size());
   for (const model::Label& label : labels) hash = mix(mix(hash, label.name.id()), label.value.id());
   for (const model::Symbol profile : profiles) hash = mix(hash, profile.id());
   return hash;
@@ -193,7 +193,7 @@ const IdSet& LabelIndex::add(SelectorId id, Condition condition) {
   selector.condition = std::move(condition);
   selector.place = filing_.add(id, selector.condition);
 
-  Plan planned = plan(selector.condition);
+  const Plan planned = plan(selector.condition);
   if (planned.restriction != nullptr && !names_.at(planned.restriction->name).by_value) {
     build(Symbols{planned.restriction->name});
   }

@@ -35,6 +35,7 @@ class LabelIndex {
  public:
   // `profiles` outlives the index.
   explicit LabelIndex(const ProfileLabels& profiles);
+  ~LabelIndex() = default;
   LabelIndex(const LabelIndex&) = delete;
   LabelIndex& operator=(const LabelIndex&) = delete;
 

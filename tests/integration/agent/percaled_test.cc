@@ -1,53 +1,27 @@
 // percaled as operators meet it: one host with a directory of resources, in namespaces of its own.
-#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
 #include <csignal>
 #include <filesystem>
 #include <functional>
-#include <netinet/in.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "os/event_loop.h"
+#include "agent_process.h"
 #include "os/files.h"
-#include "os/process.h"
 #include "testing/temp_directory.h"
 
 namespace {
 
+using agent_test::get;
+using agent_test::kHealthPort;
+using agent_test::kMetricsPort;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr std::uint16_t kHealthPort = 9099;
-constexpr std::uint16_t kMetricsPort = 9091;
-
-struct Answer {
-  int status = 0;  // 0: no answer
-  std::string body;
-};
-
-Answer get(std::uint16_t port, const std::string& path) {
-  const base::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
-  std::string reply;
-  char buffer[4096];
-  for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) reply.append(buffer, static_cast<std::size_t>(got));
-  const auto body = reply.find("\r\n\r\n");
-  if (reply.size() < 12 || body == std::string::npos) return {};
-  return {std::stoi(reply.substr(9, 3)), reply.substr(body + 4)};
-}
 
 const char* const kCluster =
     "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\n"
@@ -61,7 +35,7 @@ const char* const kEndpoint =
     "spec: {orchestrator: openstack, workload: vm1, node: h1, endpoint: port1, interfaceName: tap1,\n"
     "       mac: 'fa:16:3e:00:00:01', ipNetworks: [10.65.0.2/32]}\n";
 
-class PercaledTest : public ::testing::Test {
+class PercaledTest : public ::testing::Test, protected agent_test::AgentProcess {
  protected:
   static void SetUpTestSuite() {
     entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 &&
@@ -83,11 +57,6 @@ class PercaledTest : public ::testing::Test {
     write("endpoint.yaml", kEndpoint);
   }
 
-  static os::Outcome program(std::vector<std::string> arguments) {
-    auto outcome = os::run({.arguments = std::move(arguments)});
-    return outcome ? *outcome : os::Outcome{.status = -1, .errors = outcome.error().text()};
-  }
-
   void write(const std::string& name, const std::string& text) {
     ASSERT_TRUE(os::write_file_atomic(directory_.file("resources/" + name), text));
   }
@@ -102,41 +71,13 @@ class PercaledTest : public ::testing::Test {
                                             "FELIX_IPTABLESBACKEND=NFT",
                                             "XTABLES_LOCKFILE=" + directory_.file("xtables.lock")};
     environment.insert(environment.end(), more.begin(), more.end());
-    outcome_.reset();
-    auto started = os::Process::start(loop_,
-                                      {.arguments = {PERCALED, "-c", directory_.file("felix.cfg")},
-                                       .extra_environment = environment,
-                                       .timeout = seconds(60)},
-                                      [this](os::Outcome outcome) { outcome_ = std::move(outcome); });
-    ASSERT_TRUE(started) << started.error().text();
-    agent_ = *std::move(started);
+    launch({"-c", directory_.file("felix.cfg")}, environment);
   }
 
-  // Keeps the loop running until it holds; false after ten seconds.
-  bool wait(const std::function<bool()>& holds) {
-    int tries = 0;
-    std::function<void()> look = [&] {
-      if (holds() || ++tries == 1000) return loop_.stop();
-      loop_.after(milliseconds(10), look);
-    };
-    look();
-    loop_.run();
-    return holds();
-  }
-  bool ready() { return wait([] { return get(kHealthPort, "/readiness").status == 200; }); }
-  bool ended() { return wait([this] { return outcome_.has_value(); }); }
   static std::string rules() { return program({"iptables-nft-save"}).output; }
-  static double metric(const std::string& name) {
-    const std::string text = get(kMetricsPort, "/metrics").body;
-    const auto at = text.find("\n" + name + " ");
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
-  }
 
   static inline bool entered_ = false;
   ::testing::TempDirectory directory_;
-  os::EventLoop loop_;
-  std::optional<os::Outcome> outcome_;
-  std::unique_ptr<os::Process> agent_;
 };
 
 TEST_F(PercaledTest, ProgramsTheKernelReportsAndLeavesOnSigterm) {
@@ -156,10 +97,12 @@ TEST_F(PercaledTest, ProgramsTheKernelReportsAndLeavesOnSigterm) {
     status = program({"grep", "-rh", "endpoint/port1", directory_.file("resources/.percale/keys")}).output;
     return !status.empty();
   }));
-  EXPECT_THAT(status, HasSubstr("/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2fvm1/endpoint/port1"));
+  EXPECT_THAT(status,
+              HasSubstr("/calico/felix/v2/no-region/host/h1/workload/openstack/openstack%2fvm1/endpoint/port1"));
   EXPECT_THAT(status, HasSubstr("up"));
-  const os::Outcome promtool = os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
-                                   .value_or(os::Outcome{.status = -1});
+  const os::Outcome promtool =
+      os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
+          .value_or(os::Outcome{.status = -1});
   if (promtool.status >= 0) {  // when it is installed
     EXPECT_THAT(promtool.errors + promtool.output, Not(HasSubstr("error"))) << promtool.errors;
   }
@@ -180,7 +123,9 @@ TEST_F(PercaledTest, ARestartWithNothingChangedWritesNothing) {
   ASSERT_TRUE(ended());
   start();
   ASSERT_TRUE(ready());
-  EXPECT_EQ(metric("felix_iptables_restore_calls"), 0);
+  for (const char* kind : {"ipset", "rules", "route", "neighbour", "sysctl"}) {
+    EXPECT_EQ(metric(std::string("percale_dataplane_writes{kind=\"") + kind + "\"}"), 0) << kind;
+  }
   const auto without_counters = [](const std::string& text) {
     std::string out;
     for (std::size_t at = 0; at < text.size();) {
@@ -197,7 +142,8 @@ TEST_F(PercaledTest, AParameterChangeAsksForARestart) {
   start();
   ASSERT_TRUE(ready());
   write("felix.yaml", std::string(kFelix) + "---\n" +
-                          "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: node.h1}\nspec: {maxIpsetSize: 4096}\n");
+                          "apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: "
+                          "node.h1}\nspec: {maxIpsetSize: 4096}\n");
   ASSERT_TRUE(ended());
   EXPECT_EQ(outcome_->status, 129);
   EXPECT_THAT(outcome_->output, HasSubstr("MaxIpsetSize has changed"));

@@ -1,8 +1,8 @@
-// Conformance: random policies are programmed into a real kernel and real packets between guests must fare exactly as the
-// evaluator says. Each round changes rules, sets and endpoints in place, so incremental programming is tested too.
+// Conformance: random policies are programmed into a real kernel and real packets between guests must fare exactly as
+// the evaluator says. Each round changes rules, sets and endpoints in place, so incremental programming is tested too.
 //
-// After each change the packets are also compared with the state of before: a comparison that does not notice a data plane
-// that has not followed proves nothing.
+// After each change the packets are also compared with the state of before: a comparison that does not notice a data
+// plane that has not followed proves nothing.
 //
 // conformance_test --flavour=legacy|nft [--seed=N] [--rounds=N] [--dump=FILE]; needs root.
 #include <cstdlib>
@@ -51,9 +51,10 @@ class StderrLog final : public base::Log {
 class RealDataplane final : public dataplane::Listener {
  public:
   explicit RealDataplane(base::Interner& interner) {
-    auto programs = kernel::find_iptables(options.flavour == kernel::IptablesFlavour::kNft ? kernel::FlavourSetting::kNft
-                                                                                         : kernel::FlavourSetting::kLegacy,
-                                          kernel::system_programs());
+    auto programs =
+        kernel::find_iptables(options.flavour == kernel::IptablesFlavour::kNft ? kernel::FlavourSetting::kNft
+                                                                               : kernel::FlavourSetting::kLegacy,
+                              kernel::system_programs());
     CHECK(programs);
     tool4_ = kernel::make_process_iptables(loop_, {programs->save4, programs->restore4, programs->flavour});
     tool6_ = kernel::make_process_iptables(loop_, {programs->save6, programs->restore6, programs->flavour});
@@ -67,8 +68,8 @@ class RealDataplane final : public dataplane::Listener {
     settings.render.openstack = true;
     settings.workload.rp_filter = kernel::default_rp_filter(sysctl_);
     dataplane_ = *dataplane::Dataplane::create(
-        loop_, log_, metrics_, settings,
-        {*sets_, *routes_, *conntrack_, *neighbours_, sysctl_, *tool4_, tool6_.get()}, *this);
+        loop_, log_, metrics_, settings, {*sets_, *routes_, *conntrack_, *neighbours_, sysctl_, *tool4_, tool6_.get()},
+        *this);
     monitor_ = *kernel::LinkMonitor::open(loop_, *dataplane_);
     loop_.post([this] { monitor_->start(); });
   }
@@ -132,8 +133,8 @@ class RandomPolicies {
     for (int i = 0; i < kPolicies; ++i) state.policies.emplace(policy_key(i), random_policy());
     for (int i = 0; i < 2; ++i) {
       auto profile = std::make_shared<calc::ActiveProfile>();
-      // No pass rules: the mark of a tier that passed is still set in profile chains, so there such a rule returns every
-      // packet. Calico's chains say the same, byte for byte (docs/bugs.md).
+      // No pass rules: the mark of a tier that passed is still set in profile chains, so there such a rule returns
+      // every packet. Calico's chains say the same, byte for byte (docs/bugs.md).
       profile->ingress = without_pass(random_rules());
       profile->egress = without_pass(random_rules());
       state.profiles.emplace(interner_.intern("profile" + std::to_string(i)), std::move(profile));
@@ -223,8 +224,9 @@ class RandomPolicies {
   }
   calc::Rule random_rule() {
     calc::Rule rule;
-    const model::RuleAction actions[] = {model::RuleAction::kAllow, model::RuleAction::kAllow, model::RuleAction::kAllow,
-                                         model::RuleAction::kDeny, model::RuleAction::kDeny, model::RuleAction::kPass};
+    const model::RuleAction actions[] = {model::RuleAction::kAllow, model::RuleAction::kAllow,
+                                         model::RuleAction::kAllow, model::RuleAction::kDeny,
+                                         model::RuleAction::kDeny,  model::RuleAction::kPass};
     rule.action = actions[rng_.index(std::size(actions))];
     const base::Family family = rng_.one_in(3) ? base::Family::kIpv6 : base::Family::kIpv4;
     bool ports = false;
@@ -318,8 +320,10 @@ calc::Changes difference(const calc::State& before, const calc::State& after) {
   for (const auto& [id, set] : after.sets) {
     const auto& old = before.sets.at(id).members;
     calc::IpSetDelta delta;
-    std::set_difference(set.members.begin(), set.members.end(), old.begin(), old.end(), std::back_inserter(delta.added));
-    std::set_difference(old.begin(), old.end(), set.members.begin(), set.members.end(), std::back_inserter(delta.removed));
+    std::set_difference(set.members.begin(), set.members.end(), old.begin(), old.end(),
+                        std::back_inserter(delta.added));
+    std::set_difference(old.begin(), old.end(), set.members.begin(), set.members.end(),
+                        std::back_inserter(delta.removed));
     if (!delta.added.empty() || !delta.removed.empty()) changes.sets_changed.emplace(id, std::move(delta));
   }
   return changes;
@@ -385,12 +389,13 @@ Comparison compare(const calc::State& state, RandomPolicies& random, Guests& gue
     const auto& to = *state.workloads.at(random.key_of(guests.all()[probe.to]));
     const calc::Verdict leaving = calc::evaluate(state, from, calc::Direction::kEgress, packet);
     const calc::Verdict entering = calc::evaluate(state, to, calc::Direction::kIngress, packet);
-    const bool allowed = leaving.action == calc::Verdict::Action::kAllow && entering.action == calc::Verdict::Action::kAllow;
+    const bool allowed =
+        leaving.action == calc::Verdict::Action::kAllow && entering.action == calc::Verdict::Action::kAllow;
     ++(allowed ? out.allowed : out.denied);
     if (allowed != probe.passed) {
-      out.differences.push_back(calc::to_string(packet) + (probe.passed ? " passed" : " was lost") + "; out: " +
-                                calc::to_string(leaving, calc::Direction::kEgress) + "; in: " +
-                                calc::to_string(entering, calc::Direction::kIngress));
+      out.differences.push_back(calc::to_string(packet) + (probe.passed ? " passed" : " was lost") +
+                                "; out: " + calc::to_string(leaving, calc::Direction::kEgress) +
+                                "; in: " + calc::to_string(entering, calc::Direction::kIngress));
     }
   }
   return out;
@@ -461,7 +466,8 @@ int main(int argc, char** argv) {
     const std::string argument = argv[i];
     const std::string value = argument.substr(argument.find('=') + 1);
     if (argument.starts_with("--flavour=")) {
-      testing_world::options.flavour = value == "nft" ? kernel::IptablesFlavour::kNft : kernel::IptablesFlavour::kLegacy;
+      testing_world::options.flavour =
+          value == "nft" ? kernel::IptablesFlavour::kNft : kernel::IptablesFlavour::kLegacy;
     } else if (argument.starts_with("--seed=")) {
       testing_world::options.seed = std::stoull(value);
     } else if (argument.starts_with("--rounds=")) {

@@ -74,7 +74,8 @@ std::vector<std::uint8_t> echo_request(base::Family family, std::uint16_t index)
   packet[7] = static_cast<std::uint8_t>(index);
   if (family == base::Family::kIpv4) {  // the kernel fills in the checksum for IPv6
     std::uint32_t sum = 0;
-    for (std::size_t i = 0; i < packet.size(); i += 2) sum += static_cast<std::uint32_t>(packet[i] << 8 | packet[i + 1]);
+    for (std::size_t i = 0; i < packet.size(); i += 2)
+      sum += static_cast<std::uint32_t>(packet[i] << 8 | packet[i + 1]);
     sum = (sum & 0xffff) + (sum >> 16);
     packet[2] = static_cast<std::uint8_t>(~sum >> 8);
     packet[3] = static_cast<std::uint8_t>(~sum);
@@ -104,7 +105,8 @@ Guests::Guests(std::size_t count) {
   for (const char* path : {"/proc/sys/net/ipv6/conf/default/accept_dad", "/proc/sys/net/ipv6/conf/all/accept_dad"}) {
     CHECK(os::write_in_place(path, "0"));
   }
-  // The host answers ARP for what it can route elsewhere (proxy ARP), so it needs a default route for the guests' gateway.
+  // The host answers ARP for what it can route elsewhere (proxy ARP), so it needs a default route for the guests'
+  // gateway.
   must({"ip", "-batch", "-"},
        "link add uplink type veth peer name far-end\nlink set far-end up\nlink set uplink up\n"
        "addr add 10.255.0.1/24 dev uplink\nroute add default via 10.255.0.254\n");
@@ -144,8 +146,8 @@ Guests::~Guests() {
 void Guests::configure(std::size_t index) {
   const Guest& guest = guests_[index];
   must({"ip", "netns", "add", guest.name});
-  must({"ip", "link", "add", guest.interface, "address", "ee:ee:ee:ee:ee:ee", "type", "veth", "peer", "name", "eth0", "address",
-        base::to_string(guest.mac), "netns", guest.name});
+  must({"ip", "link", "add", guest.interface, "address", "ee:ee:ee:ee:ee:ee", "type", "veth", "peer", "name", "eth0",
+        "address", base::to_string(guest.mac), "netns", guest.name});
   must({"ip", "link", "set", guest.interface, "up"});
   must({"ip", "-n", guest.name, "-batch", "-"},
        "link set lo up\nlink set eth0 up\naddr add " + base::to_string(guest.v4) + "/32 dev eth0\naddr add " +
@@ -159,7 +161,8 @@ base::Fd Guests::in_guest(std::size_t guest, int family, int type, int protocol)
     const base::Fd ns(open(("/run/netns/" + guests_[guest].name).c_str(), O_RDONLY | O_CLOEXEC));
     CHECK(ns && setns(ns.get(), CLONE_NEWNET) == 0);
     socket_fd.reset(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
-  }).join();
+  })
+      .join();
   CHECK(socket_fd);
   return socket_fd;
 }

@@ -1,6 +1,7 @@
 // guests.h: a few guests behind tap interfaces of one host, and probes that send real packets between them.
 //
-// The calling thread becomes the host: it enters a new network namespace. Everything is gone when the object is destroyed.
+// The calling thread becomes the host: it enters a new network namespace. Everything is gone when the object is
+// destroyed.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace testing_world {
 
-constexpr std::uint16_t kOpenPorts[] = {53, 80, 5000, 5001};  // every guest receives on these, UDP and TCP, both families
+constexpr std::uint16_t kOpenPorts[] = {53, 80, 5000,
+                                        5001};  // every guest receives on these, UDP and TCP, both families
 
 struct Guest {
   std::string name;       // of its network namespace

@@ -129,9 +129,7 @@ class Iptables : public NamespaceTest, public testing::WithParamInterface<Flavou
     ASSERT_TRUE(found) << found.error().text();
     programs_ = *std::move(found);
   }
-  void TearDown() override {
-    ::unlink(lock_.c_str());
-  }
+  void TearDown() override { ::unlink(lock_.c_str()); }
 
   std::unique_ptr<kernel::IptablesTool> tool(base::Family family) {
     const bool v4 = family == kV4;
