@@ -67,10 +67,8 @@ struct Intake::Metrics {
         local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
         bad_objects(r.gauge("percale_bad_objects", "Objects in the datastore that cannot be used as they are.")),
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
-        decode(r.summary("percale_path_seconds", "Time of one step on the way from datastore to kernel.",
-                         {{"step", "decode"}})),
-        calculate(r.summary("percale_path_seconds", "Time of one step on the way from datastore to kernel.",
-                            {{"step", "calculate"}})) {
+        decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
+        calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
     for (const char* type : kUpdateTypes) {
       updates.push_back(
           r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
@@ -185,11 +183,11 @@ void Intake::on(store::Delta event) {
   const base::Instant decoded = loop_.now();
   flush();
   const base::Instant calculated = loop_.now();
-  send_bgp(false);
-  check_configuration();
   metrics_->decode.observe(seconds(decoded - start));
   metrics_->calculate.observe(seconds(calculated - decoded));
   metrics_->update_time.observe(seconds(calculated - start));
+  send_bgp(false);
+  check_configuration();
 }
 
 void Intake::on(store::ConnectionState event) {

@@ -2,6 +2,7 @@
 
 #include "agent/node_selector.h"
 #include "agent/settings_map.h"
+#include "os/memory.h"
 #include "os/random.h"
 
 namespace agent {
@@ -13,7 +14,8 @@ Running::Running(const World& world, StartupResult start)
       start_(std::move(start)),
       to_status_(edge_.loop(), [this](StatusChanges changes) { take_statuses(std::move(changes)); }),
       to_bgp_(edge_.loop(), [this](BgpUpdates updates) { bgp_->update(std::move(updates)); }),
-      to_kernel_(kernel_.loop(), [this](calc::Output output) { kernel_side_->update(output); }) {}
+      to_kernel_(kernel_.loop(), [this](Calculated calculated) { take_output(std::move(calculated)); }),
+      hand_over_(world.metrics.summary(kPathMetric, kPathHelp, {{"step", "to_kernel"}})) {}
 
 base::Result<std::unique_ptr<Running>> Running::create(const World& world, StartupResult start) {
   std::unique_ptr<Running> r(new Running(world, std::move(start)));
@@ -55,6 +57,7 @@ KernelSide::Sinks Running::kernel_sinks() {
               [this] {
                 edge_.loop().post([this] {
                   if (endpoint_status_) endpoint_status_->in_sync();
+                  os::release_unused_memory();  // starting needs more than running does
                 });
               },
           .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
@@ -63,10 +66,15 @@ KernelSide::Sinks Running::kernel_sinks() {
 }
 
 Intake::Sinks Running::intake_sinks() {
-  return {.output = [this](calc::Output output) { to_kernel_.push(std::move(output)); },
+  return {.output = [this](calc::Output output) { to_kernel_.push({std::move(output), calc_.loop().now()}); },
           .bgp = [this](BgpUpdates updates) { to_bgp_.push(std::move(updates)); },
           .timeouts = [this](config::DurationMap timeouts) { world_.health.set_overrides(std::move(timeouts)); },
           .leave = world_.leave};
+}
+
+void Running::take_output(Calculated calculated) {
+  hand_over_.observe(std::chrono::duration<double>(kernel_.loop().now() - calculated.at).count());
+  kernel_side_->update(calculated.output);
 }
 
 void Running::take_statuses(StatusChanges changes) {

@@ -49,8 +49,14 @@ class Running {
   void start();
 
  private:
+  struct Calculated {
+    calc::Output output;
+    base::Instant at;
+  };
   struct Fold {
-    void operator()(calc::Output& pending, calc::Output later) const { calc::fold(pending, std::move(later)); }
+    void operator()(Calculated& pending, Calculated later) const {
+      calc::fold(pending.output, std::move(later.output));
+    }
     void operator()(BgpUpdates& pending, BgpUpdates later) const { agent::fold(pending, std::move(later)); }
     void operator()(StatusChanges& pending, StatusChanges later) const {
       for (auto& [key, value] : later) pending.insert_or_assign(key, std::move(value));
@@ -61,6 +67,7 @@ class Running {
   KernelSide::Sinks kernel_sinks();
   Intake::Sinks intake_sinks();
   void take_statuses(StatusChanges changes);
+  void take_output(Calculated calculated);
 
   const World world_;
   base::Interner names_;  // outlives everything that symbols travel to
@@ -78,7 +85,8 @@ class Running {
 
   base::Mailbox<StatusChanges, Fold> to_status_;  // kernel -> edge
   base::Mailbox<BgpUpdates, Fold> to_bgp_;        // calc -> edge
-  base::Mailbox<calc::Output, Fold> to_kernel_;   // calc -> kernel
+  base::Mailbox<Calculated, Fold> to_kernel_;     // calc -> kernel
+  base::Summary hand_over_;                       // of to_kernel_
 
   std::unique_ptr<Intake> intake_;
 };

@@ -233,9 +233,11 @@ void Dataplane::turn() {
   const base::Instant sets_done = loop_.now();
   path_.sets.observe(seconds(sets_done - turn_started_));
 
+  rules_started_ = sets_done;
+  restores_before_ = writes().rules;
   for (FamilyPlane* plane : planes_) {
     ++rules_pending_;
-    plane->rules.apply([this, sets_done](kernel::ApplyReport report) { rules_done(std::move(report), sets_done); });
+    plane->rules.apply([this](kernel::ApplyReport report) { rules_done(std::move(report)); });
   }
 
   const base::Instant routes_started = loop_.now();
@@ -245,11 +247,11 @@ void Dataplane::turn() {
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
 
-void Dataplane::rules_done(kernel::ApplyReport report, base::Instant started) {
+void Dataplane::rules_done(kernel::ApplyReport report) {
   note(report, "rules");
   rules_failed_ = rules_failed_ || !report.problems.empty();
   if (--rules_pending_ > 0) return;
-  path_.rules.observe(seconds(loop_.now() - started));
+  if (writes().rules != restores_before_) path_.rules.observe(seconds(loop_.now() - rules_started_));
   end_of_turn();
 }
 

@@ -139,7 +139,7 @@ class Dataplane final : public kernel::LinkListener {
   bool may_write() const { return snapshot_seen_ && links_in_sync_; }
   void schedule();
   void turn();
-  void rules_done(kernel::ApplyReport report, base::Instant started);
+  void rules_done(kernel::ApplyReport report);
   void end_of_turn();
   void note(const kernel::ApplyReport& report, std::string_view what);
   void arm_retry();
@@ -176,6 +176,8 @@ class Dataplane final : public kernel::LinkListener {
   base::TimerId sets_timer_{};
   base::TimerId routes_timer_{};
   base::Instant turn_started_{};
+  base::Instant rules_started_{};      // of the turn under way
+  std::uint64_t restores_before_ = 0;  // likewise
 
   struct Workload {
     std::shared_ptr<const calc::LocalWorkload> workload;

@@ -71,7 +71,7 @@ void FakeIptables::save(Done done) {
 
 void FakeIptables::restore(std::string input, Done done) {
   inputs.push_back(input);
-  ToolResult result{true, {}, {}, {}, restore_time};
+  ToolResult result{true, {}, {}, {}, restore_time, {}};
   if (fail_restores > 0) {
     --fail_restores;
     result = {false, {}, "lock held", "exit status 4: lock held", restore_time};

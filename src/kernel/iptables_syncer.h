@@ -47,6 +47,7 @@ struct IptablesMetrics {
   base::Counter restore_calls, restore_errors, save_calls, save_errors;  // felix_iptables_…
   render::iptables::PerTable<base::Gauge> chains, rules;
   render::iptables::PerTable<base::Counter> lines;
+  base::Summary start;  // percale_path_seconds, docs/hot-path.md
 };
 IptablesMetrics iptables_metrics(base::MetricRegistry& registry, base::Family family);
 

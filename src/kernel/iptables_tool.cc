@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "os/memory.h"
 #include "os/process.h"
 
 namespace kernel {
@@ -21,6 +22,8 @@ namespace {
 // A full dump of 6,000 endpoints is 60 MB; a program gone mad must not fill the memory.
 constexpr std::size_t kOutputLimit = 256u << 20;
 constexpr base::Duration kTimeout = std::chrono::minutes(1);
+// After reading this much, what it took to read it is worth giving back; it happens minutes apart.
+constexpr std::size_t kBigOutput = 1u << 20;
 
 // The number after `marker`, as "v1.8.9" or "Linux version 6.1.0-13-amd64"; empty if there is none.
 Version version_after(std::string_view text, std::string_view marker) {
@@ -119,17 +122,20 @@ class ProcessIptables final : public IptablesTool {
     command.output_limit = kOutputLimit;
     auto started = os::Process::start(loop_, std::move(command), [this, done](os::Outcome outcome) {
       const std::unique_ptr<os::Process> ended = std::move(process_);
-      ToolResult result{outcome.ok() && !outcome.output_cut, std::move(outcome.output), {}, {}, outcome.run_time};
+      ToolResult result{
+          outcome.ok() && !outcome.output_cut, std::move(outcome.output), {}, {}, outcome.run_time, outcome.start_time};
       if (!result.ok) result.description = outcome.output_cut ? "printed too much" : outcome.describe();
       result.errors = std::move(outcome.errors);
+      const bool big = result.output.size() >= kBigOutput;
       done(std::move(result));
+      if (big) os::release_unused_memory();
     });
     if (started) {
       process_ = *std::move(started);
       return;
     }
     loop_.post([alive = alive_, done = std::move(done), text = started.error().text()] {
-      if (*alive) done({false, {}, text, text, {}});
+      if (*alive) done({false, {}, text, text, {}, {}});
     });
   }
 

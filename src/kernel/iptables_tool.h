@@ -22,9 +22,10 @@ namespace kernel {
 struct ToolResult {
   bool ok = false;
   std::string output;
-  std::string errors;       // standard error
-  std::string description;  // "exit status 2: …", if not ok
-  base::Duration run_time{0};
+  std::string errors;            // standard error
+  std::string description;       // "exit status 2: …", if not ok
+  base::Duration run_time{0};    // from start to end
+  base::Duration start_time{0};  // of it, until the program had been started
 };
 
 class IptablesTool {
