@@ -21,7 +21,6 @@ using agent_test::kMetricsPort;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 const char* const kCluster =
     "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\n"
@@ -104,7 +103,8 @@ TEST_F(PercaledTest, ProgramsTheKernelReportsAndLeavesOnSigterm) {
       os::run({.arguments = {"promtool", "check", "metrics"}, .input = get(kMetricsPort, "/metrics").body})
           .value_or(os::Outcome{.status = -1});
   if (promtool.status >= 0) {  // when it is installed
-    EXPECT_THAT(promtool.errors + promtool.output, Not(HasSubstr("error"))) << promtool.errors;
+    // 0: good; 3: good, but Felix's names are not in Prometheus' style; 1: cannot be parsed.
+    EXPECT_NE(promtool.status, 1) << promtool.errors;
   }
 
   agent_->send_signal(SIGTERM);
