@@ -1,5 +1,7 @@
 #include "agent/bgp_side.h"
 
+#include "agent/stale_routes.h"
+#include "kernel/route_netlink.h"
 #include "os/files.h"
 
 namespace agent {
@@ -64,16 +66,36 @@ void BgpSide::manage() {
   log_.info("bgp.managing", "Looking after BIRD",
             {{"configuration", options_.config_path}, {"socket", options_.socket_path}});
   runner_ = std::make_unique<bgp::BirdRunner>(loop_, log_, metrics_, settings_, options_);
-  if (!readiness_) return;
-  health_.add(std::string(kBgpReporter), {.live = false, .ready = true}, base::Duration::zero());
-  runner_->on_status([this](const bgp::BgpStatus&) { report_readiness(); });
-  start_up_timer_ = loop_.after(kStartUp, [this] {
-    starting_up_ = false;
+  if (readiness_) health_.add(std::string(kBgpReporter), {.live = false, .ready = true}, base::Duration::zero());
+  const auto look = [this] {
     report_readiness();
+    consider_stale_routes();
+  };
+  runner_->on_status([look](const bgp::BgpStatus&) { look(); });
+  start_up_timer_ = loop_.after(kStartUp, [this, look] {
+    starting_up_ = false;
+    look();
   });
 }
 
+// Not before every session had its time: until then what the other BIRD left may be all there is.
+void BgpSide::consider_stale_routes() {
+  const bgp::BgpStatus& status = runner_->status();
+  const bool well = !bgp::why_not_ready(status, bgp::ReadinessRule::kOne, false) && !status.daemon.recovering;
+  if (stale_routes_removed_ || starting_up_ || !well || status.sessions.empty()) return;
+  stale_routes_removed_ = true;
+  auto kernel = kernel::NetlinkRoutes::open();
+  const auto removed =
+      kernel ? remove_stale_bird_routes(**kernel) : base::Result<std::size_t>(base::fail(std::move(kernel).error()));
+  if (!removed) {
+    log_.warning("bgp.stale_routes", "cannot look for routes of a former BIRD", {{"error", removed.error().text()}});
+  } else if (*removed > 0) {
+    log_.info("bgp.stale_routes", "routes of a former BIRD were removed", {{"count", std::to_string(*removed)}});
+  }
+}
+
 void BgpSide::report_readiness() {
+  if (!readiness_) return;
   const auto why = bgp::why_not_ready(runner_->status(), *readiness_, starting_up_);
   health_.report(std::string(kBgpReporter), true, !why, why.value_or(""));
 }

@@ -5,7 +5,8 @@
 // left alone.
 //
 // While it does, and unless BIRDReadiness is Off, it reports to health as "BGP": ready by the rule of BIRDReadiness, at
-// every change of a session. On the edge thread.
+// every change of a session. Once BIRD is well, routes that another BIRD left in the kernel are removed
+// (stale_routes.h). On the edge thread.
 #pragma once
 
 #include <memory>
@@ -47,6 +48,7 @@ class BgpSide {
   void feed(const BgpUpdates& updates);
   void manage();
   void report_readiness();
+  void consider_stale_routes();
 
   base::Loop& loop_;
   base::Log& log_;
@@ -60,6 +62,7 @@ class BgpSide {
   base::TimerId timer_{};
   std::optional<bgp::ReadinessRule> readiness_;  // nothing: BGP has no say
   bool starting_up_ = true;
+  bool stale_routes_removed_ = false;
   base::TimerId start_up_timer_{};
 };
 

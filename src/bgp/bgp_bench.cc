@@ -1,0 +1,351 @@
+// What BGP costs on a host of a cloud of 1,000 nodes that announce 50 routes each. Generating alone, for a mesh and for
+// two reflectors; and, as root, with a real BIRD that has the 50,000 routes from both reflectors, the CPU time of a
+// change: the agent's (render, stage, check, install) and BIRD's (check, configure, and what it evaluates again). The
+// reflectors are sockets in a namespace of their own that say what has to be said.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+
+#include <benchmark/benchmark.h>
+#include <fmt/core.h>
+#include <boost/json/object.hpp>
+
+#include "base/strings.h"
+#include "bgp/generator.h"
+#include "bgp/runtime/bird_runner.h"
+#include "bgp/state.h"
+#include "os/event_loop.h"
+#include "os/files.h"
+#include "os/process.h"
+#include "testing/temp_directory.h"
+
+namespace {
+
+using namespace bgp;
+using namespace std::chrono_literals;
+
+constexpr int kNodes = 1000;
+constexpr int kRoutes = 50;
+constexpr std::array kReflectors = {1, 2};  // nodes
+
+std::string address(int node) { return fmt::format("10.192.{}.{}", node / 250, node % 250 + 1); }
+
+model::NodeChange node_change(base::Interner& names, int node) {
+  model::Node value;
+  value.has_bgp = true;
+  value.bgp_ipv4 = *base::parse_interface_cidr(address(node) + "/16");
+  value.has_labels = true;
+  value.label_texts["rack"] = std::to_string(node / 40);
+  return {{names.intern(fmt::format("node-{:04}", node))}, value};
+}
+
+model::IpPoolChange pool_change(const std::string& name, const std::string& cidr) {
+  model::IpPool pool;
+  pool.cidr = *base::parse_cidr(cidr);
+  pool.ipip = model::EncapMode::kNever;  // the ipip module need not be there
+  return {{name}, pool};
+}
+
+model::DocumentChange block_change(const std::string& cidr) {
+  return {{model::DocumentKind::kBlockAffinity, cidr}, std::make_shared<const boost::json::object>()};
+}
+
+Settings settings() {
+  Settings settings;
+  settings.node_name = "node-0000";
+  settings.recovery_wait = 5s;
+  return settings;
+}
+
+enum class Topology { kMesh, kReflected };
+
+// Node 0 is this host.
+void fill(base::Interner& names, const std::function<void(const model::Update&)>& apply,
+          Topology topology = Topology::kReflected) {
+  for (int node = 0; node < kNodes; ++node) apply(node_change(names, node));
+  apply(pool_change("pool", "10.0.0.0/9"));
+  for (int block = 0; block < kRoutes; ++block) apply(block_change(fmt::format("10.127.{}.0/26", block)));
+  if (topology == Topology::kMesh) return;
+  const auto document = [](boost::json::object spec) {
+    return std::make_shared<const boost::json::object>(boost::json::object{{"spec", std::move(spec)}});
+  };
+  apply(model::DocumentChange{{model::DocumentKind::kBgpConfiguration, "default"},
+                              document({{"nodeToNodeMeshEnabled", false}})});
+  for (const int reflector : kReflectors) {
+    apply(model::DocumentChange{{model::DocumentKind::kBgpPeer, fmt::format("rr-{}", reflector)},
+                                document({{"peerIP", address(reflector)}, {"asNumber", kDefaultAs}})});
+  }
+}
+
+void generate_1000_nodes(benchmark::State& state) {
+  base::Interner names;
+  State inputs(settings());
+  fill(names, [&](const model::Update& update) { inputs.apply(update); }, static_cast<Topology>(state.range(0)));
+  std::size_t bytes = 0;
+  for (auto _ : state) bytes = generate(inputs.inputs()).text.size();
+  state.counters["bytes"] = static_cast<double>(bytes);
+}
+BENCHMARK(generate_1000_nodes)->ArgName("reflectors")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+
+// A BIRD process's user and system time.
+base::Duration cpu_of(int pid) {
+  const auto stat = os::read_file(fmt::format("/proc/{}/stat", pid));
+  if (!stat) return {};
+  const auto fields = base::split(std::string_view(*stat).substr(stat->rfind(')') + 2), ' ');
+  const long ticks = std::atol(std::string(fields[11]).c_str()) + std::atol(std::string(fields[12]).c_str());
+  return std::chrono::nanoseconds(ticks * (1'000'000'000 / ::sysconf(_SC_CLK_TCK)));
+}
+
+base::Duration own_cpu() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto time = [](const timeval& t) {
+    return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
+  };
+  return time(used.ru_utime) + time(used.ru_stime);
+}
+
+double milliseconds(base::Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+int pid_in(const std::string& file) {
+  const auto text = os::read_file(file);
+  return text ? std::atoi(text->c_str()) : 0;
+}
+
+void must(std::vector<std::string> arguments, std::string input = "") {
+  const auto outcome = os::run({.arguments = std::move(arguments), .input = std::move(input)});
+  if (outcome && outcome->ok()) return;
+  fmt::print(stderr, "{}\n", outcome ? outcome->describe() : outcome.error().text());
+  std::exit(1);
+}
+
+// The bytes of a BGP speaker that announces what all nodes have: OPEN, KEEPALIVE, the routes, end-of-RIB. With a hold
+// time of 0 nothing more is ever needed, and nobody has to read what BIRD says.
+std::string message(int type, const std::string& body) {
+  std::string text(16, '\xFF');
+  const auto length = static_cast<unsigned>(19 + body.size());
+  text += static_cast<char>(length >> 8);
+  text += static_cast<char>(length & 0xFF);
+  text += static_cast<char>(type);
+  return text + body;
+}
+
+std::string packed(std::uint32_t value, int bytes) {
+  std::string text;
+  for (int i = bytes - 1; i >= 0; --i) text += static_cast<char>(value >> (8 * i) & 0xFF);
+  return text;
+}
+
+std::string packed_address(int node) { return packed(base::parse_address(address(node))->v4_host_order(), 4); }
+
+std::string speech(int reflector) {
+  constexpr int kOpen = 1, kUpdate = 2, kKeepalive = 4;
+  const std::string none(1, '\0');
+  std::string text = message(kOpen, "\x04" + packed(kDefaultAs, 2) + packed(0, 2) + packed_address(reflector) + none);
+  text += message(kKeepalive, "");
+  for (int node = 1; node < kNodes; ++node) {
+    const std::string origin = "\x40\x01\x01" + none;
+    const std::string path = "\x40\x02" + none;
+    const std::string next_hop = "\x40\x03\x04" + packed_address(node);
+    const std::string preference = "\x40\x05\x04" + packed(2147482623, 4);
+    const std::string attributes = origin + path + next_hop + preference;
+    std::string routes;
+    for (int route = 0; route < kRoutes; ++route) {
+      const auto block = static_cast<std::uint32_t>((node - 1) * kRoutes + route);
+      routes += packed(26, 1) + packed(10u << 24 | block << 6, 4);
+    }
+    text +=
+        message(kUpdate, packed(0, 2) + packed(static_cast<std::uint32_t>(attributes.size()), 2) + attributes + routes);
+  }
+  return text + message(kUpdate, packed(0, 4));
+}
+
+// This host and what it peers with, up, kept for all benchmarks: two route reflectors, as a cloud of this size has
+// them.
+class Host {
+ public:
+  static Host* get(benchmark::State& state) {
+    if (::geteuid() != 0) {
+      state.SkipWithError("needs root");
+      return nullptr;
+    }
+    static Host host;
+    return &host;
+  }
+
+  struct Cost {
+    base::Duration agent{};
+    base::Duration bird{};
+  };
+
+  // A change and what follows from it within kSettle; that BIRD scans the kernel's 50,000 routes every 2 s is in it,
+  // and nothing_changes says how much that is.
+  Cost apply(const std::function<void(BirdRunner&)>& change) {
+    const base::Duration agent = own_cpu();
+    const base::Duration bird = cpu_of(bird_);
+    change(*runner_);
+    run_for(kSettle);
+    return {own_cpu() - agent, cpu_of(bird_) - bird};
+  }
+
+ private:
+  static constexpr base::Duration kSettle = 4s;
+
+  Host() {
+    if (::unshare(CLONE_NEWNET) != 0) std::abort();
+    const auto holder =
+        os::start_detached({.arguments = {"unshare", "-n", "sleep", "3600"}}, directory_.file("holder"));
+    if (!holder) std::abort();
+    holder_ = *holder;
+    run_for(500ms);  // until `unshare` has run
+    const std::string inside = std::to_string(holder_);
+    must({"ip", "link", "set", "lo", "up"});
+    must({"ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", inside});
+    must({"ip", "addr", "add", address(0) + "/16", "dev", "v0"});
+    must({"ip", "link", "set", "v0", "up"});
+    std::string batch = "link set lo up\nlink set v1 up\n";
+    for (const int reflector : kReflectors) batch += fmt::format("addr add {}/16 dev v1\n", address(reflector));
+    must({"nsenter", "-t", inside, "-n", "ip", "-batch", "-"}, batch);
+    start_runner();
+  }
+  ~Host() {
+    runner_.reset();
+    for (const int pid : {bird_, holder_}) {
+      if (pid > 0) ::kill(pid, SIGKILL);
+    }
+  }
+
+  void start_runner() {
+    RunnerOptions options;
+    options.config_path = directory_.file("bird.conf");
+    options.socket_path = directory_.file("bird.ctl");
+    options.pid_path = directory_.file("bird.pid");
+    options.group = options.user = "";
+    options.supervise = true;
+    Settings own = settings();
+    own.log_file = "/dev/null";
+    runner_ = std::make_unique<BirdRunner>(loop_, log_, metrics_, own, options);
+    fill(names_, [&](const model::Update& update) { runner_->apply(update); });
+    runner_->in_sync();
+    run_until([&] { return runner_->status().sessions.size() == kReflectors.size(); });
+    bird_ = pid_in(options.pid_path);
+    for (const int reflector : kReflectors) speak(reflector);
+    run_until([&] { return std::ranges::all_of(runner_->status().sessions, &ProtocolRow::established); });
+    run_for(10s);
+    fmt::print("{} sessions with {} routes each; BIRD {} MB, this process {} MB\n", kReflectors.size(),
+               (kNodes - 1) * kRoutes, resident_megabytes(bird_), resident_megabytes(::getpid()));
+  }
+
+  // Sockets stay in the namespace they were made in.
+  void speak(int reflector) {
+    const int here = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    const int there = ::open(fmt::format("/proc/{}/ns/net", holder_).c_str(), O_RDONLY | O_CLOEXEC);
+    if (::setns(there, CLONE_NEWNET) != 0) std::abort();
+    base::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::setns(here, CLONE_NEWNET) != 0) std::abort();
+    ::close(here);
+    ::close(there);
+    const auto endpoint = [](int node, std::uint16_t port) {
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(port);
+      to.sin_addr.s_addr = htonl(base::parse_address(address(node))->v4_host_order());
+      return to;
+    };
+    const sockaddr_in from = endpoint(reflector, 0);
+    const sockaddr_in to = endpoint(0, 179);
+    const std::string bytes = speech(reflector);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 ||
+        ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+      std::abort();
+    }
+    speakers_.push_back(std::move(fd));
+  }
+
+  static long resident_megabytes(int pid) {
+    const auto statm = os::read_file(fmt::format("/proc/{}/statm", pid));
+    if (!statm) return 0;
+    return std::atol(std::string(base::split(*statm, ' ')[1]).c_str()) * ::sysconf(_SC_PAGESIZE) >> 20;
+  }
+
+  void run_until(const std::function<bool()>& condition) {
+    std::function<void()> tick = [&] {
+      if (condition()) return loop_.stop();
+      loop_.after(50ms, tick);
+    };
+    loop_.after(0ms, tick);
+    loop_.run();
+  }
+  void run_for(base::Duration time) {
+    loop_.after(time, [this] { loop_.stop(); });
+    loop_.run();
+  }
+
+  testing::TempDirectory directory_;
+  os::EventLoop loop_;
+  base::NullLog log_;
+  base::MetricRegistry metrics_;
+  base::Interner names_;
+  std::unique_ptr<BirdRunner> runner_;
+  std::vector<base::Fd> speakers_;
+  int holder_ = 0;
+  int bird_ = 0;
+};
+
+void measure(benchmark::State& state, const std::function<void(BirdRunner&, int)>& change) {
+  Host* host = Host::get(state);
+  if (host == nullptr) return;
+  int round = 0;
+  Host::Cost total;
+  for (auto _ : state) {
+    const Host::Cost cost = host->apply([&](BirdRunner& runner) { change(runner, round); });
+    ++round;
+    total.agent += cost.agent;
+    total.bird += cost.bird;
+    state.SetIterationTime(milliseconds(cost.agent + cost.bird) / 1e3);
+  }
+  state.counters["agent_ms"] = milliseconds(total.agent) / round;
+  state.counters["bird_ms"] = milliseconds(total.bird) / round;
+}
+
+void nothing_changes(benchmark::State& state) {
+  measure(state, [](BirdRunner&, int) {});
+}
+void a_node_joins_or_leaves(benchmark::State& state) {
+  base::Interner names;
+  measure(state, [&](BirdRunner& runner, int round) {
+    model::NodeChange change = node_change(names, kNodes + 1);
+    if (round % 2 == 1) change.value.reset();
+    runner.apply(change);
+  });
+}
+void own_block_comes_or_goes(benchmark::State& state) {
+  measure(state, [](BirdRunner& runner, int round) {
+    model::DocumentChange change = block_change("10.126.0.0/26");
+    if (round % 2 == 1) change.value.reset();
+    runner.apply(change);
+  });
+}
+void a_pool_comes_or_goes(benchmark::State& state) {
+  measure(state, [](BirdRunner& runner, int round) {
+    model::IpPoolChange change = pool_change("second", "172.16.0.0/16");
+    if (round % 2 == 1) change.value.reset();
+    runner.apply(change);
+  });
+}
+BENCHMARK(nothing_changes)->UseManualTime()->Iterations(4)->Unit(benchmark::kMillisecond);
+BENCHMARK(a_node_joins_or_leaves)->UseManualTime()->Iterations(6)->Unit(benchmark::kMillisecond);
+BENCHMARK(own_block_comes_or_goes)->UseManualTime()->Iterations(4)->Unit(benchmark::kMillisecond);
+BENCHMARK(a_pool_comes_or_goes)->UseManualTime()->Iterations(4)->Unit(benchmark::kMillisecond);
+
+}  // namespace
