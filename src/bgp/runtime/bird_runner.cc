@@ -283,7 +283,8 @@ void BirdRunner::see_status(const Result<Reply>& reply) {
   if (!reply) {
     see_tunnel(tunnel_exists());
     publish(std::move(polled_));
-    if (options_.supervise && !accepted_.empty()) starter_.missing();
+    // With the newest configuration, or with what is left when that was refused; never before the first snapshot.
+    if (options_.supervise && (!accepted_.empty() || !status_.configuration_error.empty())) starter_.missing();
     return;
   }
   starter_.seen();
