@@ -200,12 +200,15 @@ void KernelSide::check_mtu() {
 // --- Interfaces: passed on to the data plane
 
 void KernelSide::on_link(const kernel::Link& link) {
+  const auto known = links_.find(link.name);
+  if (known == links_.end() || known->second.mtu != link.mtu) sinks_.link(link.name, link.mtu);
   links_[link.name] = link;
   plane_->on_link(link);
 }
 
 void KernelSide::on_link_gone(const std::string& name, kernel::IfIndex index) {
   links_.erase(name);
+  sinks_.link(name, std::nullopt);
   plane_->on_link_gone(name, index);
 }
 

@@ -35,6 +35,11 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
       edge, *r->status_store_, world.log, paths, config.duration(P::kReportingTTLSecs), world.process_started);
   r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, config,
                                       bgp_settings(config, r->start_.local.environment));
+  auto dhcp = dhcp_settings(config);
+  if (!dhcp) return base::fail(std::move(dhcp).error());
+  if (*dhcp) {
+    r->dhcp_service_ = std::make_unique<dhcp::Service>(r->dhcp_.loop(), world.log, world.metrics, **dhcp);
+  }
 
   auto kernel =
       KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
@@ -52,6 +57,11 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
 KernelSide::Sinks Running::kernel_sinks() {
   return {.statuses = [this](StatusChanges changes) { to_status_.push(std::move(changes)); },
+          .link =
+              [this](std::string name, std::optional<std::uint32_t> mtu) {
+                if (!dhcp_service_) return;
+                dhcp_.loop().post([this, name = std::move(name), mtu] { dhcp_service_->set_link(name, mtu); });
+              },
           .first_turn = world_.first_turn,
           .in_sync =
               [this] {
@@ -91,6 +101,10 @@ void Running::take_statuses(StatusChanges changes) {
 void Running::start() {
   edge_.start();
   kernel_.start();
+  if (dhcp_service_) {
+    dhcp_.loop().post([this] { dhcp_service_->start(*start_.store); });
+    dhcp_.start();
+  }
   calc_.loop().post([this] { intake_->start(*start_.store); });
   calc_.start();
 }
@@ -98,10 +112,12 @@ void Running::start() {
 Running::~Running() {
   calc_.stop();
   kernel_.stop();
+  dhcp_.stop();
   edge_.stop();
   // The subscription and all requests end before the store does, the store before the loops it answers on.
   intake_.reset();
   kernel_side_.reset();
+  dhcp_service_.reset();
   bgp_.reset();
   process_status_.reset();
   endpoint_status_.reset();

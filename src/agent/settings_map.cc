@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
+
 namespace agent {
 namespace {
 
@@ -155,6 +157,30 @@ bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Envir
   if (error == std::errc() && end == as_number.data() + as_number.size() && number > 0) out.as_number = number;
   out.workload_prefixes = resolved.texts(P::kInterfacePrefix);
   return out;
+}
+
+base::Result<std::optional<dhcp::Settings>> dhcp_settings(const config::Resolved& resolved) {
+  const std::string& mode = resolved.text(P::kDHCPMode);
+  if (mode == "Disabled") return std::optional<dhcp::Settings>();
+  dhcp::Settings out;
+  out.mode = mode == "Enabled" ? dhcp::Mode::kEnabled : dhcp::Mode::kAuto;
+  out.host = resolved.text(P::kFelixHostname);
+  out.region = config::region_text(resolved);
+  const std::string& region = resolved.text(P::kOpenstackRegion);
+  out.name_space = region.empty() ? "openstack" : "openstack-region-" + region;
+  out.options.state_path = resolved.text(P::kDHCPStatePath);
+  out.options.domain = resolved.text(P::kDHCPDomain);
+  out.options.lease_seconds = resolved.integer(P::kDHCPLeaseSecs);
+  out.options.config_file = resolved.text(P::kDHCPConfigFile);
+  out.options.local_resolver = resolved.flag(P::kDHCPLocalResolver);
+  for (std::string_view part : base::split(resolved.text(P::kDHCPDNSServers), ',')) {
+    part = base::trim(part);
+    if (part.empty()) continue;
+    auto address = base::parse_address(part);
+    if (!address) return base::fail(std::move(address).error().in("DHCPDNSServers (addresses with commas between)"));
+    out.options.dns_servers.push_back(base::to_string(*address));
+  }
+  return std::optional(std::move(out));
 }
 
 }  // namespace agent

@@ -7,6 +7,7 @@
 #include "config/derived.h"
 #include "config/environment.h"
 #include "dataplane/dataplane.h"
+#include "dhcp/runtime/service.h"
 #include "os/log.h"
 #include "render/settings.h"
 #include "store/open_store.h"
@@ -23,5 +24,7 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
 // The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container:
 // CALICO_ROUTER_ID, IP and IP6, AS (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
+// Nothing when DHCP is switched off. kInvalid names the parameter.
+base::Result<std::optional<dhcp::Settings>> dhcp_settings(const config::Resolved& resolved);
 
 }  // namespace agent
