@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "lab/convergence.h"
 #include "lab/demo/demo.h"
 #include "lab/holder.h"
 #include "lab/lab.h"
@@ -37,6 +38,9 @@ constexpr std::string_view kUsage =
     "  demo [NAME] [--keep] [--cut SECONDS]   the narrated run: nine steps, each checked, about a minute; takes up's "
     "options too\n"
     "  demo [NAME] --tunnel ipip|vxlan [--keep]   the narrated run of a tunnel, eight steps\n"
+    "  convergence [--guests N] [--quick]   how fast routes come and go; a minute, or seven without --quick, which "
+    "waits "
+    "for the hold time\n"
     "NAME is \"lab\" unless given. All commands need root.\n";
 
 constexpr auto kReadyLimit = 40s;
@@ -50,6 +54,8 @@ struct Options {
   AgentOptions agent;
   bool all = false;
   bool keep = false;
+  bool quick = false;
+  int guests = ConvergenceOptions{}.guests;
   bool named = false;
   int cut_seconds = DemoOptions{}.cut_seconds;
   std::string problem;
@@ -81,6 +87,7 @@ const std::map<std::string, Taker>& takers() {
       {"--backend", [](Options& o, const std::string& v) { return o.agent.backend = v, true; }},
       {"--env", [](Options& o, const std::string& v) { return o.agent.environment.push_back(v), true; }},
       {"--cut", [](Options& o, const std::string& v) { return take_number(v, o.cut_seconds); }},
+      {"--guests", [](Options& o, const std::string& v) { return take_number(v, o.guests); }},
       {"--hosts", [](Options& o, const std::string& v) { return take_number(v, o.topology.hosts); }},
       {"--patience", [](Options& o, const std::string& v) { return take_number(v, o.patience); }},
       {"--topology", [](Options& o, const std::string& v) { return take(parse_fabric(v), o.topology.fabric); }},
@@ -102,6 +109,8 @@ Options parse(std::string_view command, std::span<const std::string> arguments) 
       }
     } else if (word == "--all") {
       options.all = true;
+    } else if (word == "--quick") {
+      options.quick = true;
     } else if (word == "--keep") {
       options.keep = true;
     } else if (command == "pool" && !options.mode && parse_pool_mode(word)) {
@@ -233,6 +242,16 @@ int demo(const Options& options) {
   return options.tunnel ? run_tunnel_demo(wanted, *options.tunnel) : run_demo(wanted);
 }
 
+int convergence(const Options& options) {
+  ConvergenceOptions wanted;
+  if (options.named) wanted.name = options.name;
+  wanted.agent = options.agent;
+  wanted.patience = options.patience;
+  wanted.guests = options.guests;
+  wanted.wait_for_hold_time = !options.quick;
+  return measure_convergence(wanted);
+}
+
 }  // namespace
 
 int run_command(std::span<const std::string> arguments) {
@@ -241,9 +260,9 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "__holder") run_holder(rest);
   if (command == "exec") return exec(rest);
   using Action = int (*)(const Options&);
-  static const std::map<std::string, Action> kActions = {{"up", up},         {"status", status}, {"matrix", matrix},
-                                                         {"tunnel", tunnel}, {"pool", pool},     {"down", down},
-                                                         {"demo", demo}};
+  static const std::map<std::string, Action> kActions = {
+      {"up", up},     {"status", status}, {"matrix", matrix}, {"tunnel", tunnel},
+      {"pool", pool}, {"down", down},     {"demo", demo},     {"convergence", convergence}};
   const auto action = kActions.find(command);
   if (action == kActions.end()) {
     fmt::print(stderr, "{}", kUsage);

@@ -293,6 +293,13 @@ Result<> Lab::start_bird(const Host& host) {
   return os::write_file_atomic(paths_.pid_file(host.name, "bird"), std::to_string(*pid));
 }
 
+Result<> Lab::kill_bird(const Host& host) {
+  const auto pid = read_pid(paths_.pid_file(host.name, "bird"));
+  if (!pid || !runs_in(*pid, node(host.name))) return fail(Error::not_found("BIRD does not run on " + host.name));
+  if (::kill(*pid, SIGKILL) != 0) return fail(Error::system(errno, "kill BIRD"));
+  return {};
+}
+
 std::vector<std::string> Lab::environment() const {
   return {"DATASTORE_TYPE=etcdv3", "ETCD_ENDPOINTS=" + etcd_url(), "XTABLES_LOCKFILE=/run/xtables.lock"};
 }

@@ -72,6 +72,7 @@ class Lab {
   base::Result<> kill_agent(const Host& host, int signal);
   bool agent_ready(const Host& host) const;
   base::Result<> start_bird(const Host& host);
+  base::Result<> kill_bird(const Host& host);
   // Of any node that runs BIRD, routers included.
   base::Result<bgp::BgpStatus> bird_status(std::string_view node) const;
 

@@ -47,8 +47,10 @@ std::string preamble(const base::IpAddress& id, std::string_view exported) {
 std::string reflector(const Plan& plan) {
   std::string text = preamble(router_id(), "source = RTS_BGP");
   text +=
+      "protocol bfd { multihop { interval 300 ms; multiplier 3; }; }\n"
       "template bgp calico_host {\n"
       "  multihop;\n"
+      "  bfd on;\n"  // a host that does not speak it is not missed
       "  rr client; rr cluster id 203.0.113.1;\n"
       "  graceful restart;\n"
       "  passive on;\n"
