@@ -20,8 +20,8 @@ os::LogSettings log_settings(const config::Resolved& resolved);
 render::Settings render_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
                                  base::Symbol hostname, bool kernel_has_ipv6);
 dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render);
-// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container:
-// CALICO_ROUTER_ID, IP and IP6, AS (spec bgp §2).
+// From our own parameters (BIRD…) and from Calico's environment for its BGP container: CALICO_ROUTER_ID, IP and IP6, AS
+// (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
 
 }  // namespace agent
