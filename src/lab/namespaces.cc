@@ -13,10 +13,10 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/core.h>
 
-#include "base/fd.h"
 #include "base/strings.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -293,6 +293,20 @@ Result<> write_sysctls(const Node& node, const std::vector<std::pair<std::string
   if (!status) return fail(std::move(status).error());
   if (*status != 0) return fail(Error::internal(fmt::format("node {}: a sysctl cannot be written", node.name)));
   return {};
+}
+
+Result<Fd> socket_in(const Node& node, const std::function<int()>& make) {
+  auto namespaces = open_namespaces(node, Enter::kNetwork);
+  if (!namespaces) return fail(std::move(namespaces).error());
+  int fd = -1;
+  int error = 0;
+  // Only the thread moves, and it ends at once.
+  std::thread([&] {
+    if (::setns(namespaces->fds[0].get(), CLONE_NEWNET) == 0) fd = make();
+    if (fd < 0) error = errno;
+  }).join();
+  if (fd < 0) return fail(Error::system(error, fmt::format("a socket in {}", node.name)));
+  return Fd(fd);
 }
 
 Result<> enter_network(const Node& node) {
