@@ -11,7 +11,7 @@
 // A datastore that starts over with a new snapshot is told by resync_begin(), the snapshot's updates, resync_end():
 // whatever was not put in between is then erased. Objects that are still the same cause no output at all.
 //
-// The kinds that other consumers need (documents, IPAM blocks) may be passed in and are ignored. Not thread-safe.
+// The kinds that other consumers need (documents) may be passed in and are ignored. Not thread-safe.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "calc/network/route_resolver.h"
 #include "calc/output.h"
 #include "model/update.h"
 
@@ -37,8 +38,8 @@ struct CloudCounts {
 class Calculator {
  public:
   // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface
-  // side are never local.
-  explicit Calculator(std::string hostname);
+  // side are never local. `routes`: where State::routes come from; without them they cost nothing.
+  explicit Calculator(std::string hostname, RouteSource routes = RouteSource::kNone);
   ~Calculator();
   Calculator(const Calculator&) = delete;
   Calculator& operator=(const Calculator&) = delete;

@@ -163,8 +163,8 @@ void Decoder::State::emit_block(const Key& key, const json::object* document, Ou
                                "block. Until then the object counts as absent."});
     return;
   }
-  emit<IpamBlockChange>(key, {*cidr}, read(document, [&](const Field& f) { return decode::read_block(f, *cidr); }),
-                        out);
+  emit<IpamBlockChange>(key, {*cidr},
+                        read(document, [&](const Field& f) { return decode::read_block(f, *cidr, context); }), out);
 }
 
 void Decoder::State::update(const Key& key, const json::object* document, Output& out) {

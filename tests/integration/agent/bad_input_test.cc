@@ -12,6 +12,7 @@
 #include "../store/etcd_server.h"
 #include "agent_process.h"
 #include "os/files.h"
+#include "os/mounts.h"
 #include "testing/temp_directory.h"
 
 namespace {
@@ -37,7 +38,7 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
   static void SetUpTestSuite() {
     if (::geteuid() != 0) return;
     ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_TRUE(os::make_mounts_private());
     ASSERT_TRUE(os::make_directories("/var/lib/calico"));
     ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);
     guests_ = std::make_unique<Guests>(3);
