@@ -89,6 +89,7 @@ class Planner {
     ipv6_ranges();
     add("--enable-ra");
     add("--ra-param=ns-*,mtu:off,0");
+    tags();
     taps();
   }
 
@@ -111,6 +112,14 @@ class Planner {
       if (subnet.is_v4() || subnet.slaac || !is_served(subnet)) continue;
       add(fmt::format("--dhcp-range=set:subnet-{},{},static,off-link,{},{}", subnet.id,
                       base::to_string(subnet.cidr.address), subnet.cidr.length, lease_text(options_)));
+    }
+  }
+
+  // A port's own options hang on a tag. Neutron's driver sets it in the hosts file; dnsmasq 2.90, as Debian 12 has it,
+  // dies of a SIGHUP when that file sets tags, so here an argument sets it.
+  void tags() {
+    for (const Port& port : network_.ports) {
+      add(fmt::format("--dhcp-mac=set:port-{},{}", port.endpoint.port_id, base::to_string(port.endpoint.mac)));
     }
   }
 
@@ -158,9 +167,8 @@ class Planner {
     plan_.names += fmt::format("{}\t{} {}\n", address, fqdn, name);
     if (subnet.slaac) return;
     const std::string mac = base::to_string(port.endpoint.mac);
-    const std::string tag = port.mtu ? ",set:port-" + port.endpoint.port_id : "";
-    plan_.hosts += subnet.is_v4() ? fmt::format("{},{},{}{}\n", mac, fqdn, address, tag)
-                                  : fmt::format("{},tag:dhcpv6,{},{}{}\n", mac, fqdn, brackets(address), tag);
+    plan_.hosts += subnet.is_v4() ? fmt::format("{},{},{}\n", mac, fqdn, address)
+                                  : fmt::format("{},tag:dhcpv6,{},{}\n", mac, fqdn, brackets(address));
   }
 
   void subnet_options(const Subnet& subnet, std::vector<std::string>& lines) const {

@@ -59,7 +59,8 @@ TEST(PlanServer, ArgumentsAreThoseOfNeutronsDriver) {
                   "--dhcp-range=set:subnet-s4,fd00:2::,slaac,ra-only,64,86400s", "--dhcp-option-force=option:mtu,1500",
                   "--dhcp-lease-max=16777216", "--conf-file=", "--server=9.9.9.9", "--domain=openstacklocal",
                   "--dhcp-range=set:subnet-s3,fd00:1::,static,off-link,64,86400s", "--enable-ra",
-                  "--ra-param=ns-*,mtu:off,0", "--interface=tapp1", "--interface=tapp2",
+                  "--ra-param=ns-*,mtu:off,0", "--dhcp-mac=set:port-p1,fa:16:3e:00:00:01",
+                  "--dhcp-mac=set:port-p2,fa:16:3e:00:00:02", "--interface=tapp1", "--interface=tapp2",
                   "--bridge-interface=ns-0123456789a,tapp1,tapp2"));
 }
 
@@ -83,8 +84,8 @@ TEST(PlanServer, TheInterfaceHoldsEverySubnetsGateway) {
 TEST(PlanServer, Files) {
   const ServerPlan plan = plan_server(network(), {});
   EXPECT_EQ(plan.hosts,
-            "fa:16:3e:00:00:01,host-10-28-0-2.openstacklocal,10.28.0.2,set:port-p1\n"
-            "fa:16:3e:00:00:01,tag:dhcpv6,host-fd00-1--2.openstacklocal,[fd00:1::2],set:port-p1\n"
+            "fa:16:3e:00:00:01,host-10-28-0-2.openstacklocal,10.28.0.2\n"
+            "fa:16:3e:00:00:01,tag:dhcpv6,host-fd00-1--2.openstacklocal,[fd00:1::2]\n"
             "fa:16:3e:00:00:02,host-10-29-0-2.openstacklocal,10.29.0.2\n");
   EXPECT_EQ(plan.names,
             "10.28.0.2\thost-10-28-0-2.openstacklocal host-10-28-0-2\n"
