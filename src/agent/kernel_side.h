@@ -45,11 +45,8 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   // Called on the kernel thread.
   struct Sinks {
     std::function<void(StatusChanges)> statuses;
-<<<<<<< HEAD
     std::function<void(std::string, std::optional<std::uint32_t>)> link;  // a name with its MTU; nothing: it has gone
-=======
     std::function<void(StatusChanges)> files;  // status files by name, with their contents; may be empty
->>>>>>> main
     std::function<void()> first_turn;
     std::function<void()> in_sync;
     std::function<void()> beat;

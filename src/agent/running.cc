@@ -60,16 +60,14 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
 KernelSide::Sinks Running::kernel_sinks() {
   return {.statuses = [this](StatusChanges changes) { to_status_.push(std::move(changes)); },
-<<<<<<< HEAD
           .link =
               [this](std::string name, std::optional<std::uint32_t> mtu) {
                 if (!dhcp_service_) return;
                 dhcp_.loop().post([this, name = std::move(name), mtu] { dhcp_service_->set_link(name, mtu); });
-=======
+              },
           .files =
               [this](StatusChanges changes) {
                 edge_.loop().post([this, all = std::move(changes)]() mutable { take_files(std::move(all)); });
->>>>>>> main
               },
           .first_turn = world_.first_turn,
           .in_sync =

@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-<<<<<<< HEAD
 #include "base/strings.h"
-=======
 #include "bgp/local_settings.h"
->>>>>>> main
 
 namespace agent {
 namespace {
