@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/local_config.h"
+#include "base/path_metric.h"
 
 namespace agent {
 namespace {
@@ -67,8 +68,8 @@ struct Intake::Metrics {
         local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
         bad_objects(r.gauge("percale_bad_objects", "Objects in the datastore that cannot be used as they are.")),
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
-        decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
-        calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
+        decode(base::path_summary(r, "decode")),
+        calculate(base::path_summary(r, "calculate")) {
     for (const char* type : kUpdateTypes) {
       updates.push_back(
           r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));

@@ -98,6 +98,8 @@ class Dataplane final : public kernel::LinkListener {
                                                                        base::MetricRegistry& metrics, Settings settings,
                                                                        const Ports& ports, Listener& listener);
   ~Dataplane() override;
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
 
   void update(const calc::Output& output);
 
@@ -139,11 +141,11 @@ class Dataplane final : public kernel::LinkListener {
   bool may_write() const { return snapshot_seen_ && links_in_sync_; }
   void schedule();
   void turn();
-  void rules_done(kernel::ApplyReport report);
+  void rules_done(const kernel::ApplyReport& report);
   void end_of_turn();
   void note(const kernel::ApplyReport& report, std::string_view what);
   void arm_retry();
-  void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  void arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh);
   bool rules_written() const;
   void publish_statuses();
   void publish_host_statuses();
