@@ -42,14 +42,14 @@ std::string object_name(const Key& key) {
   return name.append(key.name).append(")");
 }
 
-std::string_view consequence(Kind kind) {
+std::string_view if_never_good(Kind kind) {
   switch (kind) {
-    case Kind::kWorkloadEndpoint: return "Until then the endpoint counts as absent and gets no traffic.";
+    case Kind::kWorkloadEndpoint: return "the endpoint counts as absent and gets no traffic.";
     case Kind::kNetworkPolicy:
     case Kind::kGlobalNetworkPolicy:
     case Kind::kStagedNetworkPolicy:
-    case Kind::kStagedGlobalNetworkPolicy: return "Until then no rule of the policy is applied.";
-    case Kind::kProfile: return "Until then endpoints that list the profile get no traffic.";
+    case Kind::kStagedGlobalNetworkPolicy: return "no rule of the policy is applied.";
+    case Kind::kProfile: return "endpoints that list the profile get no traffic.";
     case Kind::kHostEndpoint:
     case Kind::kNetworkSet:
     case Kind::kGlobalNetworkSet:
@@ -63,7 +63,11 @@ std::string_view consequence(Kind kind) {
     case Kind::kBgpFilter:
     case Kind::kIpamBlock: break;
   }
-  return "Until then the object counts as absent.";
+  return "the object counts as absent.";
+}
+
+std::string consequence(Kind kind) {
+  return "Until then the last good value stays in force; without one, " + std::string(if_never_good(kind));
 }
 
 PolicyKind policy_kind(Kind kind) {
@@ -136,7 +140,10 @@ void Decoder::State::report(const Key& key, Output& out) {
 template <typename Change>
 void Decoder::State::emit(const Key& key, typename Change::Key change_key, std::optional<typename Change::Value> value,
                           Output& out) {
-  if (problems.refused()) value.reset();
+  if (problems.refused()) {
+    value.reset();
+    out.refused = true;
+  }
   report(key, out);
   out.updates.emplace_back(Change{std::move(change_key), std::move(value)});
 }
@@ -156,8 +163,8 @@ void Decoder::State::emit_block(const Key& key, const json::object* document, Ou
                                "block. Until then the object counts as absent."});
     return;
   }
-  emit<IpamBlockChange>(key, {*cidr}, read(document, [&](const Field& f) { return decode::read_block(f, *cidr); }),
-                        out);
+  emit<IpamBlockChange>(key, {*cidr},
+                        read(document, [&](const Field& f) { return decode::read_block(f, *cidr, context); }), out);
 }
 
 void Decoder::State::update(const Key& key, const json::object* document, Output& out) {
@@ -215,9 +222,9 @@ const json::object* Decoder::State::parse(const Key& key, std::string_view text,
   parser.reset();
   const json::object* const document = error ? nullptr : value.if_object();
   if (document == nullptr) {
+    out.refused = true;
     const std::string what = error ? "The value is not JSON (" + error.message() + ")" : "The value is no JSON object";
-    out.diagnostics.push_back(
-        {object_name(key), "", what + ". Write the object again. " + std::string(consequence(key.kind))});
+    out.diagnostics.push_back({object_name(key), "", what + ". Write the object again. " + consequence(key.kind)});
   }
   return document;
 }
@@ -227,6 +234,7 @@ Decoder::Decoder(DecoderOptions options, base::Interner& interner)
 Decoder::~Decoder() = default;
 
 void Decoder::put(std::string_view key, std::string_view value, Output& out) {
+  out.refused = false;
   const auto parsed = decode::parse_key(key);
   if (!parsed) return;
   State& state = *state_;
@@ -239,6 +247,7 @@ void Decoder::put(std::string_view key, std::string_view value, Output& out) {
 }
 
 void Decoder::erase(std::string_view key, Output& out) {
+  out.refused = false;
   const auto parsed = decode::parse_key(key);
   if (!parsed) return;
   state_->problems.clear();
