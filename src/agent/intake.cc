@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/local_config.h"
+#include "base/path_metric.h"
 
 namespace agent {
 namespace {
@@ -75,9 +76,9 @@ struct Intake::Metrics {
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
         configuration_errors(r.gauge("percale_configuration_errors",
                                      "Errors of the configuration in the datastore; the former one stays in force.")),
-        receive(r.summary(kPathMetric, kPathHelp, {{"step", "receive"}})),
-        decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
-        calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
+        receive(base::path_summary(r, "receive")),
+        decode(base::path_summary(r, "decode")),
+        calculate(base::path_summary(r, "calculate")) {
     for (const char* type : kUpdateTypes) {
       updates.push_back(
           r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));

@@ -32,9 +32,6 @@
 namespace agent {
 
 constexpr std::string_view kCalculationReporter = "CalculationGraph";
-// One summary per step of docs/hot-path.md; the kernel's steps are in dataplane/ and kernel/.
-constexpr std::string_view kPathMetric = "percale_path_seconds";
-constexpr std::string_view kPathHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
 
 // What the BGP part needs to hear: the last update of each object, for a mailbox that merges.
 struct BgpUpdates {
