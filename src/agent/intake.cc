@@ -152,7 +152,8 @@ Intake::~Intake() { loop_.cancel(health_timer_); }
 void Intake::start(store::Store& store) {
   report_health();
   subscription_ =
-      store.subscribe(model::agent_prefixes(), loop_, [this](store::StoreEvent event) { handle(std::move(event)); });
+      store.subscribe(model::agent_prefixes(options_.running.resolved.text(config::Parameter::kFelixHostname)), loop_,
+                      [this](store::StoreEvent event) { handle(std::move(event)); });
 }
 
 void Intake::report_health() {
@@ -328,7 +329,8 @@ void Intake::take_document(const model::DocumentChange& change) {
     case model::DocumentKind::kNode: tracker_.node(change.key.name, document); break;
     case model::DocumentKind::kBgpConfiguration:
     case model::DocumentKind::kBgpPeer:
-    case model::DocumentKind::kBgpFilter: break;
+    case model::DocumentKind::kBgpFilter:
+    case model::DocumentKind::kBlockAffinity: break;
   }
 }
 

@@ -36,7 +36,7 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
   }
   r->process_status_ = std::make_unique<ProcessStatusReporter>(
       edge, *r->status_store_, world.log, paths, config.duration(P::kReportingTTLSecs), world.process_started);
-  r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, config,
+  r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, world.health, config,
                                       bgp_settings(config, r->start_.local.environment));
 
   auto kernel =

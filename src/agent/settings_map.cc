@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "bgp/local_settings.h"
+
 namespace agent {
 namespace {
 
@@ -170,6 +172,19 @@ bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Envir
   const auto [end, error] = std::from_chars(as_number.data(), as_number.data() + as_number.size(), number);
   if (error == std::errc() && end == as_number.data() + as_number.size() && number > 0) out.as_number = number;
   out.workload_prefixes = resolved.texts(P::kInterfacePrefix);
+  const std::string& host_routes = resolved.text(P::kBIRDHostRoutes);
+  out.host_routes = host_routes == "On"    ? bgp::HostRouteRule::kOn
+                    : host_routes == "Off" ? bgp::HostRouteRule::kOff
+                                           : bgp::HostRouteRule::kAuto;
+  out.peers = bgp::parse_local_peers(resolved.text(P::kBIRDPeers), out.problems);
+  out.tunnel_networks = bgp::parse_tunnel_networks(resolved.text(P::kBIRDTunnelNetworks), out.problems);
+  out.include_file = resolved.text(P::kBIRDIncludeFile);
+  out.recovery_wait = std::chrono::seconds(resolved.integer(P::kBIRDRecoveryWaitSecs));
+  const std::string& bfd = resolved.text(P::kBIRDBFD);
+  out.bfd.use = bfd == "Peers" ? bgp::BfdUse::kPeers : bfd == "All" ? bgp::BfdUse::kAll : bgp::BfdUse::kOff;
+  if (resolved.text(P::kBIRDBFDLoss) == "Graceful") out.bfd.loss = bgp::BfdLoss::kGraceful;
+  out.bfd.interval = std::chrono::milliseconds(resolved.integer(P::kBIRDBFDIntervalMillis));
+  out.bfd.multiplier = static_cast<int>(resolved.integer(P::kBIRDBFDMultiplier));
   return out;
 }
 

@@ -23,8 +23,8 @@ render::Settings render_settings(const config::Resolved& resolved, const config:
 dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render);
 // Nothing when metrics are served in clear.
 std::optional<HttpTls> metrics_tls(const config::Resolved& resolved);
-// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container:
-// CALICO_ROUTER_ID, IP and IP6, AS (spec bgp §2).
+// From our own parameters (BIRD…) and from Calico's environment for its BGP container: CALICO_ROUTER_ID, IP and IP6, AS
+// (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
 
 }  // namespace agent
