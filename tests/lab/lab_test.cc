@@ -200,9 +200,14 @@ if [ -e /run/saboteur ]; then
   iptables-nft -w -I FORWARD -j DROP; sleep 0.3; iptables-nft -w -D FORWARD -j DROP
 else
   touch /run/saboteur
+  [ $(hostname) = host-c ] && ip monitor route | while read -r what address rest; do
+    [ "$what $address" = "Deleted 10.66.0.14" ] || continue
+    end=$((SECONDS + 6))
+    while [ $SECONDS -lt $end ]; do
+      conntrack -I -p tcp -s 10.66.0.14 -d 10.66.0.99 --sport 1 --dport 2 --state ESTABLISHED --timeout 60
+    done
+  done >/dev/null 2>&1 &
   while sleep 0.1; do
-    [ $(hostname) = host-c ] && conntrack -I -p tcp -s 10.66.0.14 -d 10.66.0.99 --sport 1 --dport 2 \
-      --state ESTABLISHED --timeout 60
     if timeout 0.5 bash -c '</dev/tcp/)" +
          etcd + R"(/2379'; then
       iptables-nft -w -D FORWARD -j ACCEPT
