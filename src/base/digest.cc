@@ -40,6 +40,11 @@ class Digester {
 
 }  // namespace
 
+Sha1 sha1(std::string_view bytes) {
+  thread_local Digester digester("SHA1");
+  return digester.digest<20>(bytes);
+}
+
 Sha224 sha224(std::string_view bytes) { return sha224(bytes, {}); }
 
 Sha224 sha224(std::string_view first, std::string_view second) {

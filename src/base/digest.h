@@ -1,5 +1,6 @@
-// digest.h: the hashes and encodings Calico uses in names: SHA-224 (selector and rule IDs), SHA-256 (shortened chain
-// names), SHA3-224 (policy groups), base64 with and without the URL alphabet. Over OpenSSL's libcrypto.
+// digest.h: the hashes and encodings Calico uses in names: SHA-1 (MAC addresses of tunnel devices), SHA-224 (selector
+// and rule IDs), SHA-256 (shortened chain names), SHA3-224 (policy groups), base64 with and without the URL alphabet.
+// Over OpenSSL's libcrypto.
 #pragma once
 
 #include <array>
@@ -11,9 +12,11 @@
 
 namespace base {
 
+using Sha1 = std::array<std::uint8_t, 20>;
 using Sha224 = std::array<std::uint8_t, 28>;
 using Sha256 = std::array<std::uint8_t, 32>;
 
+Sha1 sha1(std::string_view bytes);  // where Calico derives MAC addresses from names; not for secrets
 Sha224 sha224(std::string_view bytes);
 // Of first ∥ second, without joining them in memory.
 Sha224 sha224(std::string_view first, std::string_view second);

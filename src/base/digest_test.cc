@@ -10,6 +10,13 @@ TEST(Digest, SelectorIdVector) {
   EXPECT_EQ("s:" + base64url(sha224("s:all()")), "s:5y5I3VdRZfDU01O--xXAPx2yxCQQqMf0M6IWug");
 }
 
+// Spec dataplane A.1: the MAC address of node compute-01's VXLAN device is 66 and five bytes of this.
+TEST(Digest, Sha1) {
+  const Sha1 digest = sha1("compute-01");
+  EXPECT_EQ(digest[0], 0xfd);
+  EXPECT_EQ(digest[4], 0x3f);
+}
+
 TEST(Digest, TwoPartsHashLikeOne) { EXPECT_EQ(sha224("ab", "cd"), sha224("abcd")); }
 
 TEST(Digest, Base64HasNoPadding) {

@@ -5,6 +5,8 @@
 //        references │             local endpoints ──► profile table ──► active profiles ─────────┘         │
 //        └───────────► set index (all endpoints and network sets × IP sets) ◄───────────────────┘
 //
+// Pools and nodes pass through the network table; with blocks and addresses the route resolver makes routes of them.
+//
 // update() only keeps tables and indexes right and remembers what is dirty; flush() scans the rules of dirty policies,
 // fills new sets and compares with what was said before. A burst of changes to one object therefore costs one output.
 #include "calc/calculator.h"
@@ -23,7 +25,7 @@
 namespace calc {
 
 struct Calculator::Stages {
-  explicit Stages(std::string name) : hostname(std::move(name)) {}
+  Stages(std::string name, RouteSource source) : hostname(std::move(name)), routes(hostname, source) {}
 
   std::string hostname;
   ProfileLabels labels;
@@ -32,6 +34,7 @@ struct Calculator::Stages {
   ProfileTable profiles;
   LocalEndpoints locals{policies, profiles};
   NetworkTable network;
+  RouteResolver routes;
 
   bool in_sync = false;
   bool snapshot_sent = false;
@@ -53,7 +56,10 @@ struct Calculator::Stages {
     is_local(*value) ? locals.put(key, *value) : locals.erase(key);
   }
 
-  void take(model::WorkloadEndpointChange& change) { take_endpoint(change.key, change.value); }
+  void take(model::WorkloadEndpointChange& change) {
+    change.value ? routes.put(change.key, *change.value) : routes.erase(change.key);
+    take_endpoint(change.key, change.value);
+  }
   void take(model::HostEndpointChange& change) { take_endpoint(change.key, change.value); }
   void take(model::NetworkSetChange& change) {
     change.value ? sets.put(change.key, *change.value) : sets.erase(change.key);
@@ -79,8 +85,28 @@ struct Calculator::Stages {
   void take(model::NodeChange& change) {
     change.value ? network.put(change.key, std::move(*change.value)) : network.erase(change.key);
   }
-  void take(model::IpamBlockChange&) {}
+  void take(model::IpamBlockChange& change) {
+    change.value ? routes.put(change.key, *change.value) : routes.erase(change.key);
+  }
   void take(model::DocumentChange&) {}
+
+  void keep(const model::WorkloadEndpointChange& change) {
+    routes.keep(change.key);
+    sets.keep(change.key);
+    locals.keep(change.key);
+  }
+  void keep(const model::HostEndpointChange& change) {
+    sets.keep(change.key);
+    locals.keep(change.key);
+  }
+  void keep(const model::NetworkSetChange& change) { sets.keep(change.key); }
+  void keep(const model::PolicyChange& change) { policies.keep(change.key); }
+  void keep(const model::TierChange& change) { policies.keep_tier(change.key.name); }
+  void keep(const model::ProfileChange& change) { profiles.keep(change.key.name); }
+  void keep(const model::IpPoolChange& change) { network.keep(change.key); }
+  void keep(const model::NodeChange& change) { network.keep(change.key); }
+  void keep(const model::IpamBlockChange& change) { routes.keep(change.key); }
+  void keep(const model::DocumentChange&) {}
 
   void erase_profile(Symbol name) {
     set_profile_labels(name, {});
@@ -102,6 +128,7 @@ struct Calculator::Stages {
     profiles.begin_resync();
     locals.begin_resync();
     network.begin_resync();
+    routes.begin_resync();
   }
 
   void resync_end() {
@@ -111,6 +138,7 @@ struct Calculator::Stages {
     locals.end_resync();
     sets.end_resync();
     network.end_resync();
+    routes.end_resync();
   }
 
   Changes collect() {
@@ -123,6 +151,7 @@ struct Calculator::Stages {
     const bool endpoints_changed =
         locals.collect(std::set<GroupId>(changed_groups.begin(), changed_groups.end()), changes);
     network.collect(changes);
+    routes.collect(changes);
     if (endpoints_changed || !changes.profiles.empty() || !changes.profiles_removed.empty()) find_problems();
     return changes;
   }
@@ -140,11 +169,16 @@ struct Calculator::Stages {
   }
 };
 
-Calculator::Calculator(std::string hostname) : stages_(std::make_unique<Stages>(std::move(hostname))) {}
+Calculator::Calculator(std::string hostname, RouteSource routes)
+    : stages_(std::make_unique<Stages>(std::move(hostname), routes)) {}
 Calculator::~Calculator() = default;
 
 void Calculator::update(model::Update update) {
   std::visit([&](auto& change) { stages_->take(change); }, update);
+}
+
+void Calculator::keep(const model::Update& update) {
+  std::visit([&](const auto& change) { stages_->keep(change); }, update);
 }
 
 void Calculator::in_sync() { stages_->in_sync = true; }
@@ -157,6 +191,16 @@ std::optional<Output> Calculator::flush() {
   if (!std::exchange(stages_->snapshot_sent, true)) return Snapshot{std::move(changes)};
   if (changes.empty()) return std::nullopt;
   return Delta{std::move(changes)};
+}
+
+CloudCounts Calculator::counts() const {
+  const Stages& s = *stages_;
+  return {.workload_endpoints = s.sets.workload_count(),
+          .host_endpoints = s.sets.host_endpoint_count(),
+          .network_sets = s.sets.network_set_count(),
+          .tiers = s.policies.tier_count(),
+          .policies = s.policies.policy_count(),
+          .profiles = s.profiles.count()};
 }
 
 const std::vector<model::Diagnostic>& Calculator::problems() const { return stages_->problems; }

@@ -11,7 +11,7 @@
 // A datastore that starts over with a new snapshot is told by resync_begin(), the snapshot's updates, resync_end():
 // whatever was not put in between is then erased. Objects that are still the same cause no output at all.
 //
-// The kinds that other consumers need (documents, IPAM blocks) may be passed in and are ignored. Not thread-safe.
+// The kinds that other consumers need (documents) may be passed in and are ignored. Not thread-safe.
 #pragma once
 
 #include <memory>
@@ -19,16 +19,27 @@
 #include <string>
 #include <vector>
 
+#include "calc/network/route_resolver.h"
 #include "calc/output.h"
 #include "model/update.h"
 
 namespace calc {
 
+// Of the whole cloud, for metrics.
+struct CloudCounts {
+  std::size_t workload_endpoints = 0;
+  std::size_t host_endpoints = 0;
+  std::size_t network_sets = 0;
+  std::size_t tiers = 0;
+  std::size_t policies = 0;
+  std::size_t profiles = 0;
+};
+
 class Calculator {
  public:
   // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface
-  // side are never local.
-  explicit Calculator(std::string hostname);
+  // side are never local. `routes`: where State::routes come from; without them they cost nothing.
+  explicit Calculator(std::string hostname, RouteSource routes = RouteSource::kNone);
   ~Calculator();
   Calculator(const Calculator&) = delete;
   Calculator& operator=(const Calculator&) = delete;
@@ -36,11 +47,17 @@ class Calculator {
   // Taken by value: moving an update in saves copying its rules.
   void update(model::Update update);
 
+  // What this update is about is still there, but its new value cannot be used: it stays as it was, also over a resync.
+  // The update's own value is not looked at.
+  void keep(const model::Update& update);
+
   void in_sync();
   void resync_begin();
   void resync_end();
 
   std::optional<Output> flush();
+
+  CloudCounts counts() const;
 
   // What is wrong with the objects themselves or between them, as of the last flush; sorted.
   const std::vector<model::Diagnostic>& problems() const;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -293,8 +295,132 @@ class Naive {
   State state_;
 };
 
+// Every destination against every pool, block, endpoint and node.
+class NaiveRoutes {
+ public:
+  NaiveRoutes(const World& world, std::string_view hostname, RouteSource source)
+      : world_(world), hostname_(hostname), source_(source) {}
+
+  std::map<base::Prefix, ClusterRoute> run(const std::map<base::Prefix, Pool>& pools) {
+    std::set<base::Prefix> destinations;
+    for (const auto& [key, block] : blocks()) destinations.insert(key.cidr);
+    for (const Owner& owner : owners()) destinations.insert(base::Prefix::host(owner.address));
+    std::map<base::Prefix, ClusterRoute> routes;
+    for (const base::Prefix& destination : destinations) {
+      const Pool* pool = nullptr;
+      for (const auto& [cidr, candidate] : pools) {  // of nested ones the longer sorts later
+        if (cidr.contains(destination)) pool = &candidate;
+      }
+      if (pool == nullptr) continue;
+      if (auto route = decide(destination, *pool)) routes.emplace(destination, *route);
+    }
+    return routes;
+  }
+
+ private:
+  // Somebody who has one address.
+  struct Owner {
+    base::IpAddress address;
+    Symbol node;
+    enum { kGuest, kIpip, kVxlan } kind;
+  };
+
+  std::map<model::IpamBlockKey, model::IpamBlock> blocks() const {
+    return source_ == RouteSource::kIpam ? world_.blocks : std::map<model::IpamBlockKey, model::IpamBlock>();
+  }
+
+  std::vector<Owner> owners() const {
+    std::vector<Owner> out;
+    for (const auto& [key, endpoint] : world_.workloads) {
+      if (source_ == RouteSource::kIpam && endpoint.node.view() != hostname_) continue;
+      for (const base::IpAddress& address : endpoint.membership.addresses) {
+        out.push_back({address, endpoint.node, Owner::kGuest});
+      }
+    }
+    for (const auto& [key, block] : blocks()) {
+      for (const auto& [address, node] : block.borrowed) out.push_back({address, node, Owner::kGuest});
+    }
+    for (const auto& [key, node] : world_.nodes) {
+      if (node.ipip_tunnel) out.push_back({*node.ipip_tunnel, key.name, Owner::kIpip});
+      if (node.vxlan_tunnel_v4) out.push_back({*node.vxlan_tunnel_v4, key.name, Owner::kVxlan});
+      if (node.vxlan_tunnel_v6) out.push_back({*node.vxlan_tunnel_v6, key.name, Owner::kVxlan});
+    }
+    return out;
+  }
+
+  std::optional<ClusterRoute> decide(const base::Prefix& destination, const Pool& pool) const {
+    ClusterRoute route;
+    bool cross_subnet = pool.ipip == model::EncapMode::kCrossSubnet;
+    if (pool.vxlan != model::EncapMode::kNever) {
+      route.pool = PoolKind::kVxlan;
+      cross_subnet = pool.vxlan == model::EncapMode::kCrossSubnet;
+    } else if (pool.ipip != model::EncapMode::kNever) {
+      route.pool = PoolKind::kIpip;
+    }
+
+    Symbol own_block;  // the node that the block of exactly this CIDR belongs to
+    Symbol outer_block;
+    bool is_block = false;
+    for (const auto& [key, block] : blocks()) {  // of nested ones the longer sorts later
+      if (key.cidr == destination) {
+        own_block = block.affinity_host;
+        is_block = true;
+      } else if (key.cidr.contains(destination) && !block.affinity_host.empty()) {
+        outer_block = block.affinity_host;
+      }
+    }
+
+    std::vector<Owner> here;
+    for (const Owner& owner : owners()) {
+      if (base::Prefix::host(owner.address) != destination) continue;
+      if (owner.node.view() == hostname_) return std::nullopt;
+      const bool counts = owner.kind == Owner::kGuest || (owner.kind == Owner::kVxlan ? route.pool == PoolKind::kVxlan
+                                                                                      : route.pool == PoolKind::kIpip);
+      if (counts) here.push_back(owner);
+    }
+    if (!here.empty()) {
+      route.node = std::ranges::min_element(here, {}, &Owner::node)->node;
+      const auto has = [&](bool guest) {
+        return std::ranges::any_of(
+            here, [&](const Owner& o) { return o.node == route.node && (o.kind == Owner::kGuest) == guest; });
+      };
+      if (has(false)) {
+        if (!has(true) && !is_block && outer_block == route.node) return std::nullopt;
+        route.kind = ClusterRoute::Kind::kRemoteTunnel;
+      }
+    } else if (own_block.empty()) {
+      return std::nullopt;
+    } else {
+      route.node = own_block;
+      if (own_block.view() == hostname_) {
+        if (destination.is_host()) return std::nullopt;
+        route.kind = ClusterRoute::Kind::kLocalBlock;
+      }
+    }
+
+    const bool v4 = destination.family() == base::Family::kIpv4;
+    for (const auto& [key, node] : world_.nodes) {
+      if (key.name == route.node) route.node_address = v4 ? node.host_ipv4 : node.host_ipv6;
+    }
+    for (const auto& [key, node] : world_.nodes) {
+      if (key.name.view() != hostname_ || !route.node_address) continue;
+      const auto& subnet = v4 ? node.bgp_ipv4 : node.bgp_ipv6;
+      route.same_subnet = cross_subnet && subnet && subnet->contains(*route.node_address);
+    }
+    return route;
+  }
+
+  const World& world_;
+  const std::string_view hostname_;
+  const RouteSource source_;
+};
+
 }  // namespace
 
-State calculate_from_scratch(const World& world, std::string_view hostname) { return Naive(world, hostname).run(); }
+State calculate_from_scratch(const World& world, std::string_view hostname, RouteSource routes) {
+  State state = Naive(world, hostname).run();
+  if (routes != RouteSource::kNone) state.routes = NaiveRoutes(world, hostname, routes).run(state.pools);
+  return state;
+}
 
 }  // namespace calc

@@ -6,11 +6,12 @@
 
 #include <string_view>
 
+#include "calc/network/route_resolver.h"
 #include "calc/output.h"
 #include "calc/world.h"
 
 namespace calc {
 
-State calculate_from_scratch(const World& world, std::string_view hostname);
+State calculate_from_scratch(const World& world, std::string_view hostname, RouteSource routes = RouteSource::kNone);
 
 }  // namespace calc

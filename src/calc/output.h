@@ -144,6 +144,25 @@ struct Pool {
   friend bool operator==(const Pool&, const Pool&) = default;
 };
 
+// How guests of a pool reach each other (spec felix-agent §3.10).
+enum class PoolKind : std::uint8_t { kNoEncap, kVxlan, kIpip };
+
+// A destination inside a pool, and which host has it. Only what this host's routes need: addresses of its own guests
+// are in `workloads`, and what no pool contains is no business of ours.
+struct ClusterRoute {
+  enum class Kind : std::uint8_t {
+    kRemoteWorkload,  // a block or address of another host
+    kRemoteTunnel,    // another host's tunnel address that no block of that host covers
+    kLocalBlock,      // a block of this host: what has no route of its own in it is nowhere
+  };
+  Kind kind = Kind::kRemoteWorkload;
+  PoolKind pool = PoolKind::kNoEncap;
+  bool same_subnet = false;  // the pool says CrossSubnet, and the host is in this host's subnet
+  Symbol node;
+  std::optional<base::IpAddress> node_address;  // of the destination's family; nothing if the node has none
+  friend bool operator==(const ClusterRoute&, const ClusterRoute&) = default;
+};
+
 // Everything at one moment. Shared pointers let State and Changes share bulky parts; nothing behind them is ever
 // changed.
 struct State {
@@ -154,6 +173,7 @@ struct State {
   std::map<model::HostEndpointKey, std::shared_ptr<const LocalHostEndpoint>> host_endpoints;
   std::map<base::Prefix, Pool> pools;
   std::map<Symbol, model::Node> nodes;
+  std::map<base::Prefix, ClusterRoute> routes;  // empty unless the calculator was asked for them
 };
 
 // The difference between two States. A key is in at most one of the updated/removed pair of its kind, and a set is in
@@ -174,6 +194,8 @@ struct Changes {
   std::set<base::Prefix> pools_removed;
   std::map<Symbol, model::Node> nodes;
   std::set<Symbol> nodes_removed;
+  std::map<base::Prefix, ClusterRoute> routes;
+  std::set<base::Prefix> routes_removed;
 
   bool empty() const;
 };

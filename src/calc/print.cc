@@ -110,6 +110,23 @@ std::string to_string(const Rule& rule) {
   return text;
 }
 
+std::string to_string(const ClusterRoute& route) {
+  std::string text;
+  switch (route.kind) {
+    case ClusterRoute::Kind::kRemoteWorkload: text = "workload"; break;
+    case ClusterRoute::Kind::kRemoteTunnel: text = "tunnel"; break;
+    case ClusterRoute::Kind::kLocalBlock: text = "own-block"; break;
+  }
+  switch (route.pool) {
+    case PoolKind::kNoEncap: text += " plain"; break;
+    case PoolKind::kVxlan: text += " vxlan"; break;
+    case PoolKind::kIpip: text += " ipip"; break;
+  }
+  text.append(route.same_subnet ? " same-subnet node " : " node ").append(route.node.view());
+  if (route.node_address) text += " " + base::to_string(*route.node_address);
+  return text;
+}
+
 std::string to_text(const State& state) {
   std::string text;
   for (const auto& [id, set] : state.sets) {
@@ -153,6 +170,9 @@ std::string to_text(const State& state) {
     text.append(std::to_string(static_cast<int>(pool.ipip))).append(" vxlan ");
     text.append(std::to_string(static_cast<int>(pool.vxlan))).append(pool.nat_outgoing ? " nat-outgoing" : "");
     text.append(pool.disabled ? " disabled" : "").append(pool.disable_bgp_export ? " no-bgp" : "").append("\n");
+  }
+  for (const auto& [prefix, route] : state.routes) {
+    text.append("route ").append(base::to_string(prefix)).append(" ").append(to_string(route)).append("\n");
   }
   for (const auto& [name, node] : state.nodes) {
     text.append("node ").append(name.view());

@@ -26,7 +26,7 @@ struct Applier {
   }
   void operator()(const model::IpPoolChange& c) const { apply_to(world.pools, c); }
   void operator()(const model::NodeChange& c) const { apply_to(world.nodes, c); }
-  void operator()(const model::IpamBlockChange&) const {}
+  void operator()(const model::IpamBlockChange& c) const { apply_to(world.blocks, c); }
   void operator()(const model::DocumentChange&) const {}
 };
 

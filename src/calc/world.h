@@ -17,6 +17,7 @@ struct World {
   std::map<model::ProfileKey, model::Profile> profiles;
   std::map<model::IpPoolKey, model::IpPool> pools;
   std::map<model::NodeKey, model::Node> nodes;
+  std::map<model::IpamBlockKey, model::IpamBlock> blocks;
 };
 
 // Kinds that the calculation does not read are ignored.

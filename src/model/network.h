@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ip.h"
@@ -50,8 +51,9 @@ struct Node {
 
 struct IpamBlock {
   base::Prefix cidr;
-  std::string affinity_host;  // empty if none
-  std::vector<base::IpAddress> allocated;
+  Symbol affinity_host;  // empty if none
+  // Addresses that some other host than `affinity_host` has borrowed, in order, with that host.
+  std::vector<std::pair<base::IpAddress, Symbol>> borrowed;
   friend bool operator==(const IpamBlock&, const IpamBlock&) = default;
 };
 

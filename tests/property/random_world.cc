@@ -255,21 +255,53 @@ model::Update RandomWorld::pool() {
   model::IpPool value;
   value.cidr = net();
   value.nat_outgoing = maybe();
-  value.ipip = maybe() ? model::EncapMode::kAlways : model::EncapMode::kNever;
+  const model::EncapMode modes[] = {model::EncapMode::kNever, model::EncapMode::kAlways,
+                                    model::EncapMode::kCrossSubnet};
+  value.ipip = modes[rng_.index(std::size(modes))];
+  value.vxlan = modes[rng_.index(std::size(modes))];
   return model::IpPoolChange{key, value};
 }
 
 model::Update RandomWorld::node() {
-  model::NodeKey key{pick({kHostname, "there"})};
+  model::NodeKey key{pick({kHostname, "there", "elsewhere"})};
   if (rng_.one_in(3)) return model::NodeChange{key, std::nullopt};
   model::Node value;
-  value.host_ipv4 = address();
+  const auto some_address = [&](base::Family family) -> std::optional<base::IpAddress> {
+    const base::IpAddress found = address();
+    return found.family() == family ? std::optional(found) : std::nullopt;
+  };
+  value.host_ipv4 = some_address(base::Family::kIpv4);
+  value.host_ipv6 = some_address(base::Family::kIpv6);
+  const std::uint8_t lengths[] = {8, 24, 32};
+  if (value.host_ipv4 && maybe()) value.bgp_ipv4 = base::Prefix{*value.host_ipv4, lengths[rng_.index(3)]};
+  if (value.host_ipv6 && maybe()) value.bgp_ipv6 = base::Prefix{*value.host_ipv6, 64};
+  if (maybe()) value.ipip_tunnel = some_address(base::Family::kIpv4);
+  if (maybe()) value.vxlan_tunnel_v4 = some_address(base::Family::kIpv4);
+  if (maybe()) value.vxlan_tunnel_v6 = some_address(base::Family::kIpv6);
   return model::NodeChange{key, value};
+}
+
+// Of several sizes, so that one lies within another; some of one address.
+model::Update RandomWorld::block() {
+  const base::IpAddress inside = address();
+  const std::uint8_t v4_lengths[] = {24, 26, 32};
+  const std::uint8_t v6_lengths[] = {64, 122, 128};
+  const std::uint8_t length = (inside.is_v4() ? v4_lengths : v6_lengths)[rng_.index(3)];
+  const model::IpamBlockKey key{base::Prefix{inside, length}.masked()};
+  if (rng_.one_in(3)) return model::IpamBlockChange{key, std::nullopt};
+  model::IpamBlock value;
+  value.cidr = key.cidr;
+  value.affinity_host = pick({"", kHostname, "there", "elsewhere"});
+  if (maybe() && key.cidr.contains(inside)) {
+    const model::Symbol borrower = pick({kHostname, "there", "elsewhere"});
+    if (borrower != value.affinity_host) value.borrowed.emplace_back(inside, borrower);
+  }
+  return model::IpamBlockChange{key, value};
 }
 
 model::Update RandomWorld::next() {
   const auto make = [&]() -> model::Update {
-    switch (rng_.below(16)) {
+    switch (rng_.below(18)) {
       case 0:
       case 1:
       case 2:
@@ -285,6 +317,8 @@ model::Update RandomWorld::next() {
       case 12:
       case 13: return profile();
       case 14: return pool();
+      case 15:
+      case 16: return block();
       default: return node();
     }
   };
@@ -303,6 +337,7 @@ std::vector<model::Update> RandomWorld::snapshot() {
   append_all<model::ProfileChange>(world_.profiles, updates);
   append_all<model::IpPoolChange>(world_.pools, updates);
   append_all<model::NodeChange>(world_.nodes, updates);
+  append_all<model::IpamBlockChange>(world_.blocks, updates);
   std::shuffle(updates.begin(), updates.end(), rng_);
   return updates;
 }
@@ -311,7 +346,7 @@ void RandomWorld::lose_one() {
   const auto lose = [&](auto& map) {
     if (!map.empty()) map.erase(any_of(rng_, map).first);
   };
-  switch (rng_.below(8)) {
+  switch (rng_.below(9)) {
     case 0: lose(world_.workloads); break;
     case 1: lose(world_.host_endpoints); break;
     case 2: lose(world_.network_sets); break;
@@ -319,6 +354,7 @@ void RandomWorld::lose_one() {
     case 4: lose(world_.tiers); break;
     case 5: lose(world_.profiles); break;
     case 6: lose(world_.pools); break;
+    case 7: lose(world_.blocks); break;
     default: lose(world_.nodes); break;
   }
 }

@@ -55,6 +55,7 @@ class RandomWorld {
   model::Update profile();
   model::Update pool();
   model::Update node();
+  model::Update block();
 
   testing::Rng& rng_;
   base::Interner& interner_;

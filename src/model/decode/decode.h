@@ -49,7 +49,7 @@ std::optional<Profile> read_profile(const Field& document, Context& context);
 
 std::optional<IpPool> read_pool(const Field& document);
 std::optional<Node> read_node(const Field& document, Context& context);
-std::optional<IpamBlock> read_block(const Field& document, const base::Prefix& cidr);
+std::optional<IpamBlock> read_block(const Field& document, const base::Prefix& cidr, Context& context);
 
 // `ns` is that of the policy, empty for global ones and profiles.
 std::vector<Rule> read_rules(const Field& list, std::string_view ns, Context& context);

@@ -169,13 +169,38 @@ std::optional<Node> read_node(const Field& document, Context& context) {
   return node;
 }
 
-std::optional<IpamBlock> read_block(const Field& document, const base::Prefix& cidr) {
+namespace {
+
+// The address with this number in a block; the block has at most 16 free bits.
+base::IpAddress address_in(const base::Prefix& block, std::uint32_t ordinal) {
+  std::array<std::uint8_t, 16> bytes{};
+  std::copy_n(block.address.bytes(), block.address.size(), bytes.begin());
+  const std::size_t last = block.address.size() - 1;
+  bytes[last] = static_cast<std::uint8_t>(bytes[last] | (ordinal & 0xFF));
+  bytes[last - 1] = static_cast<std::uint8_t>(bytes[last - 1] | (ordinal >> 8));
+  return base::IpAddress::from_bytes(block.family(), bytes.data());
+}
+
+// The host of each entry of a block's `attributes`; empty where none is said.
+std::vector<std::string_view> attribute_hosts(const Field& attributes) {
+  std::vector<std::string_view> hosts;
+  attributes.each([&](const Field& element) {
+    const Field secondary = element.member("secondary");
+    hosts.push_back(secondary.member("node").text());
+  });
+  return hosts;
+}
+
+}  // namespace
+
+std::optional<IpamBlock> read_block(const Field& document, const base::Prefix& cidr, Context& context) {
   if (document.member("deleted").boolean()) return std::nullopt;
   IpamBlock block;
   block.cidr = cidr;
   constexpr std::string_view kHost = "host:";
-  const std::string_view affinity = document.member("affinity").text();
-  if (affinity.starts_with(kHost)) block.affinity_host = affinity.substr(kHost.size());
+  std::string_view owner = document.member("affinity").text();
+  owner = owner.starts_with(kHost) ? owner.substr(kHost.size()) : std::string_view();
+  block.affinity_host = context.interner.intern(owner);
 
   const Field allocations = document.member("allocations");
   const int bits = base::address_bits(cidr.family()) - cidr.length;
@@ -184,17 +209,17 @@ std::optional<IpamBlock> read_block(const Field& document, const base::Prefix& c
     allocations.refuse("does not fit the block's CIDR", "release and recreate the block");
     return std::nullopt;
   }
+  const Field attributes = document.member("attributes");
+  const std::vector<std::string_view> hosts = attribute_hosts(attributes);
   std::uint32_t ordinal = 0;
   allocations.each([&](const Field& element) {
-    if (element.present()) {
-      std::array<std::uint8_t, 16> bytes{};
-      std::copy_n(cidr.address.bytes(), cidr.address.size(), bytes.begin());
-      const std::size_t last = cidr.address.size() - 1;
-      bytes[last] = static_cast<std::uint8_t>(bytes[last] | (ordinal & 0xFF));
-      bytes[last - 1] = static_cast<std::uint8_t>(bytes[last - 1] | (ordinal >> 8));
-      block.allocated.push_back(base::IpAddress::from_bytes(cidr.family(), bytes.data()));
-    }
-    ++ordinal;
+    const std::uint32_t number = ordinal++;
+    if (!element.present()) return;
+    const auto index = element.integer(0, std::int64_t{1} << kWidestBlock);
+    if (!index || static_cast<std::size_t>(*index) >= hosts.size()) return;
+    const std::string_view host = hosts[static_cast<std::size_t>(*index)];
+    if (host.empty() || host == owner) return;
+    block.borrowed.emplace_back(address_in(cidr, number), context.interner.intern(host));
   });
   return block;
 }

@@ -132,17 +132,22 @@ class BlockTest : public DecoderFixture {
 
 TEST_F(BlockTest, Reads) {
   const auto v4 = block("ipv4/block/10.65.0.0-29", R"j({"cidr":"10.65.0.0/29","affinity":"host:compute-01",
-      "allocations":[0,null,null,1,null,null,null,0],"unallocated":[1,2],"attributes":[{"handle_id":"x"}],
+      "allocations":[0,null,null,1,null,2,null,3],"unallocated":[1,2],"attributes":[{"handle_id":"x"},
+      {"handle_id":"y","secondary":{"node":"compute-02"}},{"secondary":{"node":"compute-01"}},{"secondary":null}],
       "sequenceNumber":18446744073709551615,"sequenceNumberForAllocation":{"0":1768472430000000000},"deleted":false})j");
   ASSERT_TRUE(v4) << diagnostics();
   EXPECT_EQ(v4->cidr, cidr("10.65.0.0/29"));
-  EXPECT_EQ(v4->affinity_host, "compute-01");
-  EXPECT_THAT(v4->allocated, ElementsAre(address("10.65.0.0"), address("10.65.0.3"), address("10.65.0.7")));
-  const auto v6 = block("ipv6/block/fd00:65::-122", R"j({"affinity": null, "allocations": [null, 0]})j");
+  EXPECT_EQ(v4->affinity_host.view(), "compute-01");
+  ASSERT_EQ(v4->borrowed.size(), 1u);  // of the others nobody else is said to have them
+  EXPECT_EQ(v4->borrowed[0].first, address("10.65.0.3"));
+  EXPECT_EQ(v4->borrowed[0].second.view(), "compute-02");
+  const auto v6 = block("ipv6/block/fd00:65::-122", R"j({"affinity": null, "allocations": [null, 0, 7],
+      "attributes": [{"secondary": {"node": "compute-03"}}]})j");
   ASSERT_TRUE(v6) << diagnostics();
-  EXPECT_EQ(v6->affinity_host, "");
-  EXPECT_THAT(v6->allocated, ElementsAre(address("fd00:65::1")));
-  EXPECT_EQ(block("ipv4/block/10.65.0.0-29", R"j({"affinity": "virtual:load-balancer"})j")->affinity_host, "");
+  EXPECT_TRUE(v6->affinity_host.empty());
+  ASSERT_EQ(v6->borrowed.size(), 1u);  // nobody's block: every address counts; an attribute that is not there does not
+  EXPECT_EQ(v6->borrowed[0].first, address("fd00:65::1"));
+  EXPECT_TRUE(block("ipv4/block/10.65.0.0-29", R"j({"affinity": "virtual:load-balancer"})j")->affinity_host.empty());
 }
 
 TEST_F(BlockTest, DeletedOrTooLongIsAbsent) {
