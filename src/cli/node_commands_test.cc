@@ -176,6 +176,21 @@ TEST_F(NodeStatus, Resource) {
   EXPECT_THAT(yaml, HasSubstr("lastReconfigurationTime: \"2026-02-03 10:00:00\""));
 }
 
+TEST_F(NodeStatus, FillsInTheObjectsThatAsk) {
+  EXPECT_EQ(run_command({"node", "status", "--report"}), "No CalicoNodeStatus asks for the state of test-host.\n");
+  run_command({"create", "-f", "-"},
+              "apiVersion: projectcalico.org/v3\nkind: CalicoNodeStatus\nmetadata: {name: mine}\n"
+              "spec: {node: test-host, classes: [Agent, BGP], updatePeriodSeconds: 0}\n---\n"
+              "apiVersion: projectcalico.org/v3\nkind: CalicoNodeStatus\nmetadata: {name: other}\n"
+              "spec: {node: other, classes: [BGP], updatePeriodSeconds: 10}\n");
+  ASSERT_EQ(status_, 0) << environment_.output;
+  EXPECT_EQ(run_command({"node", "status", "--report"}), "CalicoNodeStatus(mine): updated\n");
+  EXPECT_THAT(stored("caliconodestatuses/mine"), HasSubstr(R"("peersV4":[{"peerIP":"10.1.0.6","type":"NodeMesh",)"));
+  EXPECT_THAT(stored("caliconodestatuses/mine"), HasSubstr(R"("routes":{})"));
+  EXPECT_THAT(stored("caliconodestatuses/other"), Not(HasSubstr("peersV4")));
+  EXPECT_EQ(run_command({"node", "status", "--report"}), "CalicoNodeStatus(mine): unchanged\n");
+}
+
 TEST_F(NodeStatus, WhatIsMissing) {
   environment_.machine.bird_.clear();
   EXPECT_THAT(run_command({"node", "status"}),

@@ -1,5 +1,6 @@
 // node status (spec cli §11.1; spec bgp §8.2): calicoctl's lines and table, for BIRD 2 and 3 too.
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -59,17 +60,63 @@ std::string as_text(const node::StatusReport& report, bool with_routes) {
   return text + family_text(report, true, with_routes) + family_text(report, false, with_routes) + "\n";
 }
 
-std::string as_resource(Session& session, const node::StatusReport& report) {
-  Environment& environment = session.environment();
-  std::string name(base::trim(environment.host().read_file("/var/lib/calico/nodename").value_or("")));
-  if (const auto given = environment.variable("NODENAME"); given && !given->empty()) name = *given;
-  if (name.empty()) name = base::to_lower(environment.host().hostname());
+std::string own_name(Environment& environment) {
+  if (const auto given = environment.variable("NODENAME"); given && !given->empty()) return *given;
+  const std::string written(base::trim(environment.host().read_file("/var/lib/calico/nodename").value_or("")));
+  return written.empty() ? base::to_lower(environment.host().hostname()) : written;
+}
+
+std::string as_resource(Environment& environment, const node::StatusReport& report) {
+  const std::string name = own_name(environment);
   model::Resource resource = model::make_resource(model::kinds::kCalicoNodeStatus, name);
   resource.spec()["node"] = name;
   resource.spec()["classes"] = boost::json::array{"Agent", "BGP", "Routes"};
   resource.spec()["updatePeriodSeconds"] = 0;
-  resource.body["status"] = node::resource_status(report, environment.timestamp());
+  resource.body["status"] =
+      node::resource_status(report, environment.timestamp(), {.agent = true, .bgp = true, .routes = true});
   return model::to_go_yaml(resource.body);
+}
+
+node::StatusClasses classes_of(const model::Resource& resource) {
+  const boost::json::value* list = model::find(resource, "spec.classes");
+  const auto has = [&](std::string_view word) {
+    return list != nullptr && list->is_array() &&
+           std::ranges::any_of(list->get_array(), [&](const boost::json::value& v) {
+             return v.is_string() && v.get_string() == std::string(word);
+           });
+  };
+  return {.agent = has("Agent"), .bgp = has("BGP"), .routes = has("Routes")};
+}
+
+// True if the reports differ in more than their time.
+bool differs(const boost::json::value* before, const boost::json::object& after) {
+  if (before == nullptr || !before->is_object()) return true;
+  boost::json::object old = before->get_object(), now = after;
+  old.erase("lastUpdated");
+  now.erase("lastUpdated");
+  return old != now;
+}
+
+// Fills in the CalicoNodeStatus objects that ask this node; what has not changed is not written.
+base::Result<std::string> write_reports(Session& session, const Arguments& arguments,
+                                        const node::StatusReport& report) {
+  const auto client = session.checked_client(arguments);
+  if (!client) return base::fail(client.error());
+  Environment& environment = session.environment();
+  const std::string name = own_name(environment);
+  auto objects = (*client)->list(model::kinds::kCalicoNodeStatus, {});
+  if (!objects) return base::fail(objects.error());
+  std::string done;
+  for (model::Resource& object : objects->items) {
+    if (model::text_of(object.spec(), "node") != name) continue;
+    boost::json::object status = node::resource_status(report, environment.timestamp(), classes_of(object));
+    const bool changed = differs(object.body.if_contains("status"), status);
+    done += object.id() + (changed ? ": updated\n" : ": unchanged\n");
+    if (!changed) continue;
+    object.body["status"] = std::move(status);
+    if (auto written = (*client)->update(object); !written) return base::fail(written.error());
+  }
+  return done.empty() ? "No CalicoNodeStatus asks for the state of " + name + ".\n" : done;
 }
 
 }  // namespace
@@ -78,14 +125,20 @@ int run_node_status(Session& session, const Arguments& arguments) {
   const std::string output = arguments.value("output", "text");
   if (output != "text" && output != "json" && output != "resource")
     return session.fail("unrecognized output format '" + output + "'");
-  const bool with_routes = arguments.has("routes") || output == "resource";
+  const bool with_routes = arguments.has("routes") || arguments.has("report") || output == "resource";
   const auto report = node::gather_status(session.environment().host(), arguments.value("socket"), with_routes);
+  if (arguments.has("report")) {
+    const auto done = write_reports(session, arguments, report);
+    if (!done) return session.fail(done.error().text());
+    session.environment().print(*done);
+    return 0;
+  }
   if (output == "json") {
     session.environment().print(model::to_go_json_indented(node::status_as_json(report, with_routes)) + "\n");
     return 0;
   }
   if (output == "resource") {
-    session.environment().print(as_resource(session, report));
+    session.environment().print(as_resource(session.environment(), report));
     return 0;
   }
   if (!report.agent) return session.fail("Calico process is not running.");

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 using Outcome = Trial::Outcome;
 
 const Finding& named(const std::vector<Finding>& findings, std::string_view name) {
-  static const Finding kNone{.section = "none"};
+  static const Finding kNone{"none", "", Verdict::kOk, "", ""};
   const auto found = std::ranges::find(findings, name, &Finding::name);
   EXPECT_NE(found, findings.end()) << name;
   return found == findings.end() ? kNone : *found;

@@ -223,10 +223,10 @@ json::array routes(const StatusReport& report, bool v4) {
 
 }  // namespace
 
-boost::json::object resource_status(const StatusReport& report, std::string_view now) {
+boost::json::object resource_status(const StatusReport& report, std::string_view now, const StatusClasses& classes) {
   json::object bgp, routing;
   for (const bool v4 : {true, false}) {
-    const auto sessions = sessions_of(report, v4);
+    const auto sessions = classes.bgp ? sessions_of(report, v4) : std::vector<Session>{};
     const auto up = std::ranges::count(sessions, std::string("up"), &Session::state);
     const std::string family = v4 ? "V4" : "V6";
     bgp["numberEstablished" + family] = up;
@@ -234,11 +234,13 @@ boost::json::object resource_status(const StatusReport& report, std::string_view
   }
   for (const bool v4 : {true, false}) {
     const std::string family = v4 ? "V4" : "V6";
-    if (auto list = peers(sessions_of(report, v4)); !list.empty()) bgp["peers" + family] = std::move(list);
-    if (auto list = routes(report, v4); !list.empty()) routing["routes" + family] = std::move(list);
+    if (auto list = peers(sessions_of(report, v4)); classes.bgp && !list.empty())
+      bgp["peers" + family] = std::move(list);
+    if (auto list = routes(report, v4); classes.routes && !list.empty()) routing["routes" + family] = std::move(list);
   }
+  const auto bird = [&](bool v4) { return classes.agent ? agent_status(report, v4) : json::object{}; };
   return {{"lastUpdated", now},
-          {"agent", json::object{{"birdV4", agent_status(report, true)}, {"birdV6", agent_status(report, false)}}},
+          {"agent", json::object{{"birdV4", bird(true)}, {"birdV6", bird(false)}}},
           {"bgp", std::move(bgp)},
           {"routes", std::move(routing)}};
 }

@@ -44,8 +44,13 @@ std::vector<Route> routes_of(const StatusReport& report, bool v4);
 // `-o json`.
 boost::json::object status_as_json(const StatusReport& report, bool with_routes);
 
-// The `status` of a CalicoNodeStatus, all classes, members in upstream's order; the two families of one BIRD 2 are both
-// filled from it.
-boost::json::object resource_status(const StatusReport& report, std::string_view now);
+struct StatusClasses {
+  bool agent = false;
+  bool bgp = false;
+  bool routes = false;
+};
+// The `status` of a CalicoNodeStatus, members in upstream's order; classes that are not asked for stay empty. The two
+// families of one BIRD 2 are both filled from it.
+boost::json::object resource_status(const StatusReport& report, std::string_view now, const StatusClasses& classes);
 
 }  // namespace node
