@@ -45,7 +45,11 @@ int run_node_init(Session& session, const Arguments& arguments);
 int run_node_status(Session& session, const Arguments& arguments);
 int run_node_checksystem(Session& session, const Arguments& arguments);
 
-// The commands of two words, with their options.
+int run_datastore_lock(Session& session, const Arguments& arguments);
+int run_datastore_unlock(Session& session, const Arguments& arguments);
+
+// The commands of several words, with their options.
+std::vector<Command> datastore_commands();
 std::vector<Command> ipam_commands();
 std::vector<Command> node_commands();
 

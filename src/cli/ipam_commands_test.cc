@@ -74,6 +74,16 @@ TEST_F(IpamCommands, Groups) {
   EXPECT_THAT(run_command({"help"}), HasSubstr("    ipam "));
 }
 
+TEST_F(IpamCommands, LockAndUnlock) {
+  EXPECT_EQ(run_command({"datastore", "migrate"}), "Usage:\n  percalectl datastore migrate <command> [<args>...]\n");
+  EXPECT_THAT(run_command({"datastore", "--help"}), HasSubstr("    migrate "));
+  EXPECT_THAT(run_command({"datastore", "migrate", "nonsense"}), HasSubstr("    unlock "));
+  EXPECT_EQ(run_command({"datastore", "migrate", "lock"}), "Datastore locked.\n");
+  EXPECT_THAT(stored("clusterinformations/default"), HasSubstr(R"("datastoreReady":false)"));
+  EXPECT_EQ(run_command({"datastore", "migrate", "unlock"}), "Datastore unlocked.\n");
+  EXPECT_THAT(stored("clusterinformations/default"), HasSubstr(R"("datastoreReady":true)"));
+}
+
 TEST_F(IpamCommands, ShowUsage) {
   EXPECT_THAT(run_command({"ipam", "show"}), HasSubstr("GROUPING | CIDR"));
   put_pool("a", "10.65.0.0/16");

@@ -37,12 +37,14 @@ const std::string& kinds_text() {
   return kText;
 }
 
-// Commands of two words.
+// Commands of several words; a group of groups stands before its members.
 struct Group {
   std::string_view name;
   std::string_view summary;
 };
-constexpr Group kGroups[] = {{"ipam", "Show, check and repair the assignment of addresses."},
+constexpr Group kGroups[] = {{"datastore", "Manage the datastore."},
+                             {"datastore migrate", "Stop and resume the agents for work on the whole datastore."},
+                             {"ipam", "Show, check and repair the assignment of addresses."},
                              {"node", "Set up this host as a node, show its state, check its system."}};
 
 std::vector<Command> make_commands() {
@@ -168,7 +170,7 @@ std::vector<Command> make_commands() {
         0},
        run_version},
   };
-  for (std::vector<Command> (*more)() : {ipam_commands, node_commands}) {
+  for (std::vector<Command> (*more)() : {ipam_commands, node_commands, datastore_commands}) {
     for (Command& command : more()) commands.push_back(std::move(command));
   }
   return commands;
@@ -181,12 +183,14 @@ std::string group_usage(std::string_view program, std::string_view group) {
 std::string group_help(std::string_view program, const Group& group) {
   std::string text = group_usage(program, group.name) + "\n" + std::string(group.summary) + "\n\n";
   const std::string start = std::string(group.name) + " ";
-  for (const Command& command : all_commands()) {
-    if (!command.help.name.starts_with(start)) continue;
-    std::string name(command.help.name.substr(start.size()));
+  const auto line = [&](std::string_view full, std::string_view summary) {
+    if (!full.starts_with(start) || full.find(' ', start.size()) != full.npos) return;
+    std::string name(full.substr(start.size()));
     name.resize(std::max<std::size_t>(name.size() + 1, 14), ' ');
-    text += "    " + name + std::string(command.help.summary) + "\n";
-  }
+    text += "    " + name + std::string(summary) + "\n";
+  };
+  for (const Group& inner : kGroups) line(inner.name, inner.summary);
+  for (const Command& command : all_commands()) line(command.help.name, command.help.summary);
   return text + "\nSee '" + std::string(program) + " " + start +
          "<command> --help' to read about a specific subcommand.\n";
 }
@@ -202,14 +206,15 @@ std::optional<int> take_group(std::string_view program, std::string& name, std::
   }
   const bool help = words.front() == "-h" || words.front() == "--help";
   const std::string full = name + " " + words.front();
-  const bool known = std::ranges::any_of(all_commands(), [&](const Command& c) { return c.help.name == full; });
+  const bool command = std::ranges::any_of(all_commands(), [&](const Command& c) { return c.help.name == full; });
+  const bool known = command || std::ranges::any_of(kGroups, [&](const Group& inner) { return inner.name == full; });
   if (help || !known) {
     environment.print(group_help(program, *group));
     return help ? 0 : 1;
   }
   name = full;
   words.erase(words.begin());
-  return std::nullopt;
+  return command ? std::nullopt : take_group(program, name, words, environment);
 }
 
 constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"panic", LogLevel::kPanic}, {"fatal", LogLevel::kFatal},
@@ -244,7 +249,9 @@ std::string overview(std::string_view program, std::span<const ForeignCommand> f
   for (const Command& command : all_commands()) {
     if (command.help.name.find(' ') == std::string_view::npos) line(command.help.name, command.help.summary);
   }
-  for (const Group& group : kGroups) line(group.name, group.summary);
+  for (const Group& group : kGroups) {
+    if (group.name.find(' ') == std::string_view::npos) line(group.name, group.summary);
+  }
   for (const ForeignCommand& command : foreign) line(command.name, command.summary);
   text += "\nOptions:\n";
   const std::string help = help_text(program, global_options());
