@@ -96,19 +96,6 @@ base::Result<Ipam::Claim> Ipam::claim(std::string_view host, const base::Prefix&
   return base::fail(too_many_tries());
 }
 
-base::Result<void> Ipam::remove_affinity(const std::string& key) {
-  for (int i = 0; i < access_.patience().tries; ++i) {
-    const auto item = access_.get(key);
-    if (!item) return base::fail(item.error());
-    // Confirmed meanwhile: somebody has claimed the block anew.
-    if (!*item || parse_affinity((*item)->value) == AffinityState::kConfirmed) return {};
-    const auto removed = access_.remove(key, (*item)->mod_revision);
-    if (!removed) return base::fail(removed.error());
-    if (removed->outcome == Written::kDone) return {};
-  }
-  return base::fail(too_many_tries());
-}
-
 base::Result<bool> Ipam::take_up(std::string_view host, const store::KeyValue& affinity, const base::Prefix& block,
                                  const HostReserved& reserved) {
   const auto there = read_block(block);
@@ -166,6 +153,7 @@ base::Result<void> Ipam::release_affinity(std::string_view host, const base::Pre
       return base::fail(Error(ErrorKind::kConflict, "block " + base::to_string(block) + " has changed"));
     if (how.require_empty && !owned.empty())
       return base::fail(Error(ErrorKind::kConflict, "block " + base::to_string(block) + " is not empty"));
+    store::Revision marked_at = 0;
     if (*affinity) {
       const auto marked =
           access_.update(key, encode_affinity(AffinityState::kPendingDeletion), (*affinity)->mod_revision);
@@ -174,13 +162,20 @@ base::Result<void> Ipam::release_affinity(std::string_view host, const base::Pre
         backoff.wait();
         continue;
       }
+      marked_at = marked->revision;
     }
     const bool empty = owned.empty();
     owned.set_affinity(std::nullopt, {});
     const auto written = empty ? access_.remove(block_key(block), (*there)->revision)
                                : access_.update(block_key(block), owned.encode_update(), (*there)->revision);
     if (!written) return base::fail(written.error());
-    if (written->outcome == Written::kDone) return remove_affinity(key);
+    if (written->outcome == Written::kDone) {
+      if (marked_at == 0) return {};
+      // Not if somebody has announced a new claim meanwhile.
+      const auto removed = access_.remove(key, marked_at);
+      if (!removed) return base::fail(removed.error());
+      return {};
+    }
     backoff.wait();
   }
   return base::fail(too_many_tries());

@@ -144,6 +144,8 @@ base::Result<std::optional<StoredBlock>> Ipam::read_block(const base::Prefix& bl
   if (!*item) return std::optional<StoredBlock>();
   auto parsed = parse_block(**item);
   if (!parsed) return base::fail(std::move(parsed).error());
+  if (parsed->cidr() != block)
+    return base::fail(Error::invalid("holds another block", base::to_string(parsed->cidr())).in((*item)->key));
   return std::optional(StoredBlock{(*item)->mod_revision, *std::move(parsed)});
 }
 

@@ -126,7 +126,6 @@ class Ipam {
   // The block of an affinity found on a list; false if the affinity was stale.
   base::Result<bool> take_up(std::string_view host, const store::KeyValue& affinity, const base::Prefix& block,
                              const HostReserved& reserved);
-  base::Result<void> remove_affinity(const std::string& key);
 
   struct FromBlock {
     base::Prefix block;

@@ -229,6 +229,28 @@ TEST_F(IpamTest, AddressesOutsideEveryPoolAreFoundInBlocks) {
   EXPECT_EQ(ipam_->release(std::span(&one, 1))->released.size(), 1U);
 }
 
+TEST_F(IpamTest, BlockUnderAWrongKeyIsNotTouched) {
+  put_pool("p", "10.65.0.0/29", R"(,"blockSize":30)");
+  assign("a", 1);
+  const std::string key = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.";
+  put(key + "4-30", get(key + "0-30"));
+  const Release one{.address = ip("10.65.0.4")};
+  EXPECT_THAT(ipam_->release(std::span(&one, 1))->error->text(), HasSubstr("holds another block"));
+  EXPECT_EQ(all_blocks().size(), 1U);
+}
+
+TEST_F(IpamTest, ClaimDuringAReleaseWins) {
+  put_pool("p", "10.65.0.0/30", R"(,"blockSize":30)");
+  assign("a", 1);
+  ASSERT_TRUE(ipam_->release_by_handle("h"));
+  // Interrupted after the block was deleted, and claimed anew by another process of the host.
+  const std::string affinity = "/calico/ipam/v2/host/a/ipv4/block/10.65.0.0-30";
+  put(affinity, R"({"state":"pendingDeletion","deleted":false})");
+  ASSERT_TRUE(blocking_->remove("/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-30"));
+  EXPECT_EQ(assign("a", 1).addresses, std::vector{ip("10.65.0.0")});
+  EXPECT_THAT(get(affinity), HasSubstr("confirmed"));
+}
+
 TEST_F(IpamTest, HandleWithTooHighACountIsCleanedUp) {
   put_pool("p", "10.65.0.0/29", R"(,"blockSize":30)");
   assign("a", 2);
