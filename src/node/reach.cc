@@ -1,7 +1,6 @@
 #include "node/reach.h"
 
 #include <arpa/inet.h>
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
@@ -12,6 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <span>
 
 #include "base/fd.h"
 #include "node/interfaces.h"
@@ -60,65 +61,69 @@ std::uint16_t checksum(const std::uint8_t* bytes, std::size_t size) {
   return htons(static_cast<std::uint16_t>(~sum));
 }
 
-using EchoPacket = std::array<std::uint8_t, sizeof(iphdr) + sizeof(icmphdr)>;
+struct Addresses {
+  base::IpAddress from, to;
+};
 
-// The inner packet; the kernel puts the outer header in front of it.
-EchoPacket make_echo(const base::IpAddress& from, const base::IpAddress& to, std::uint16_t id) {
-  EchoPacket packet{};
+iphdr make_header(const Addresses& ends, std::uint8_t protocol, std::size_t size) {
   iphdr header{};
   header.version = 4;
   header.ihl = 5;
   header.ttl = 64;
-  header.protocol = IPPROTO_ICMP;
-  header.tot_len = htons(packet.size());
-  std::memcpy(&header.saddr, from.bytes(), 4);
-  std::memcpy(&header.daddr, to.bytes(), 4);
-  std::memcpy(packet.data(), &header, sizeof header);
-  header.check = checksum(packet.data(), sizeof header);
-  std::memcpy(packet.data(), &header, sizeof header);
+  header.protocol = protocol;
+  header.tot_len = htons(static_cast<std::uint16_t>(size));
+  std::memcpy(&header.saddr, ends.from.bytes(), 4);
+  std::memcpy(&header.daddr, ends.to.bytes(), 4);
+  return header;
+}
+
+// Outer header, inner header, echo request.
+constexpr std::size_t kInner = sizeof(iphdr), kEcho = 2 * sizeof(iphdr);
+using TunnelPacket = std::array<std::uint8_t, kEcho + sizeof(icmphdr)>;
+
+TunnelPacket make_packet(const Addresses& ends, std::uint16_t id) {
+  TunnelPacket packet{};
+  const iphdr outer = make_header(ends, IPPROTO_IPIP, packet.size());
+  std::memcpy(packet.data(), &outer, sizeof outer);  // the kernel fills in its checksum
+  iphdr inner = make_header(ends, IPPROTO_ICMP, packet.size() - kInner);
+  std::memcpy(packet.data() + kInner, &inner, sizeof inner);
+  inner.check = checksum(packet.data() + kInner, sizeof inner);
+  std::memcpy(packet.data() + kInner, &inner, sizeof inner);
   icmphdr echo{};
   echo.type = ICMP_ECHO;
   echo.un.echo.id = id;
   echo.un.echo.sequence = htons(1);
-  std::memcpy(packet.data() + sizeof header, &echo, sizeof echo);
-  echo.checksum = checksum(packet.data() + sizeof header, sizeof echo);
-  std::memcpy(packet.data() + sizeof header, &echo, sizeof echo);
+  std::memcpy(packet.data() + kEcho, &echo, sizeof echo);
+  echo.checksum = checksum(packet.data() + kEcho, sizeof echo);
+  std::memcpy(packet.data() + kEcho, &echo, sizeof echo);
   return packet;
 }
 
-bool is_reply(const std::uint8_t* bytes, std::size_t size, const base::IpAddress& from, std::uint16_t id) {
-  iphdr header{};
-  icmphdr echo{};
-  if (size < sizeof header) return false;
-  std::memcpy(&header, bytes, sizeof header);
-  const std::size_t start = static_cast<std::size_t>(header.ihl) * 4;
-  if (size < start + sizeof echo) return false;
-  std::memcpy(&echo, bytes + start, sizeof echo);
-  return echo.type == ICMP_ECHOREPLY && echo.un.echo.id == id && std::memcmp(&header.saddr, from.bytes(), 4) == 0;
+bool is_rejection(std::uint8_t code) {
+  return code == ICMP_PROT_UNREACH || code == ICMP_PORT_UNREACH || code == ICMP_NET_ANO || code == ICMP_HOST_ANO ||
+         code == ICMP_PKT_FILTERED;
 }
 
-// What a router or the host itself said about the packet: true if it does not take protocol 4.
-bool was_rejected(int fd) {
-  std::array<char, 512> control{};
-  std::array<char, 256> data{};
-  iovec part{data.data(), data.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  if (::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return false;
-  for (const cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-       header = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(header))) {
-    if (header->cmsg_level != SOL_IP || header->cmsg_type != IP_RECVERR) continue;
-    sock_extended_err error{};
-    std::memcpy(&error, CMSG_DATA(header), sizeof error);
-    if (error.ee_origin != SO_EE_ORIGIN_ICMP || error.ee_type != ICMP_DEST_UNREACH) continue;
-    const bool rejected = error.ee_code == ICMP_PROT_UNREACH || error.ee_code == ICMP_PORT_UNREACH ||
-                          error.ee_code == ICMP_HOST_ANO || error.ee_code == ICMP_PKT_FILTERED;
-    if (rejected) return true;
+// What a received ICMP packet says about ours; nothing if it is about something else.
+std::optional<Reach> judge_packet(std::span<const std::uint8_t> bytes, const base::IpAddress& target,
+                                  std::uint16_t id) {
+  iphdr header{};
+  icmphdr icmp{};
+  if (bytes.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const std::size_t start = static_cast<std::size_t>(header.ihl) * 4;
+  if (bytes.size() < start + sizeof icmp) return std::nullopt;
+  std::memcpy(&icmp, bytes.data() + start, sizeof icmp);
+  if (icmp.type == ICMP_ECHOREPLY) {
+    const bool ours = icmp.un.echo.id == id && std::memcmp(&header.saddr, target.bytes(), 4) == 0;
+    return ours ? std::optional(Reach::kOpen) : std::nullopt;
   }
-  return false;
+  iphdr original{};
+  const std::size_t about = start + sizeof icmp;
+  if (icmp.type != ICMP_DEST_UNREACH || bytes.size() < about + sizeof original) return std::nullopt;
+  std::memcpy(&original, bytes.data() + about, sizeof original);
+  const bool ours = original.protocol == IPPROTO_IPIP && std::memcmp(&original.daddr, target.bytes(), 4) == 0;
+  return ours && is_rejection(icmp.code) ? std::optional(Reach::kRefused) : std::nullopt;
 }
 
 }  // namespace
@@ -138,30 +143,27 @@ Reach connect_tcp(const base::IpAddress& address, int port) {
   return judge(error);
 }
 
+// The sender does not listen to protocol 4 itself: a kernel with such a listener would not reject what it cannot take.
 Reach echo_through_ipip(const base::IpAddress& address) {
   const auto local = find_local_address(base::to_string(address), base::Family::kIpv4);
-  const base::Fd sender(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_IPIP));
+  const base::Fd sender(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
   const base::Fd listener(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP));
   if (!local || !sender || !listener) return Reach::kSilent;
-  const int on = 1;
-  (void)::setsockopt(sender.get(), SOL_IP, IP_RECVERR, &on, sizeof on);
   const SocketAddress target = to_socket_address(address, 0);
-  if (::connect(sender.get(), target.get(), target.size) != 0) return Reach::kSilent;
   const auto id = static_cast<std::uint16_t>(::getpid());
-  const EchoPacket packet = make_echo(*local, address, id);
+  const TunnelPacket packet = make_packet({*local, address}, id);
   const os::SystemClock clock;
   for (int attempt = 0; attempt < kEchoAttempts; ++attempt) {
-    if (::send(sender.get(), packet.data(), packet.size(), 0) < 0 && was_rejected(sender.get())) return Reach::kRefused;
+    if (::sendto(sender.get(), packet.data(), packet.size(), 0, target.get(), target.size) < 0) return Reach::kSilent;
     const base::Instant end = clock.now() + std::chrono::milliseconds(kEchoMilliseconds / kEchoAttempts);
     while (clock.now() < end) {
-      std::array<pollfd, 2> wait = {pollfd{.fd = listener.get(), .events = POLLIN, .revents = 0},
-                                    pollfd{.fd = sender.get(), .events = 0, .revents = 0}};
+      pollfd wait{.fd = listener.get(), .events = POLLIN, .revents = 0};
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - clock.now()).count();
-      if (::poll(wait.data(), wait.size(), static_cast<int>(left) + 1) <= 0) break;
-      if ((wait[1].revents & POLLERR) != 0 && was_rejected(sender.get())) return Reach::kRefused;
+      if (::poll(&wait, 1, static_cast<int>(left) + 1) <= 0) break;
       std::array<std::uint8_t, 2048> buffer{};
       const ssize_t size = ::recv(listener.get(), buffer.data(), buffer.size(), 0);
-      if (size > 0 && is_reply(buffer.data(), static_cast<std::size_t>(size), address, id)) return Reach::kOpen;
+      if (size <= 0) continue;
+      if (const auto reach = judge_packet({buffer.data(), static_cast<std::size_t>(size)}, address, id)) return *reach;
     }
   }
   return Reach::kSilent;
