@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ['base', 'testing', 'os', 'model', 'config', 'calc', 'render', 'reconcile', 'store', 'kernel', 'dataplane', 'bgp', 'agent', 'cli', 'lab']
+ORDER = ['base', 'testing', 'os', 'model', 'config', 'calc', 'render', 'reconcile', 'store', 'ipam', 'kernel', 'dataplane', 'bgp', 'node', 'agent', 'cli', 'lab']
 PURE = {'base', 'model', 'config', 'calc', 'render', 'reconcile'}
 # What a pure module may include although it stands later, or a shell module although it is not below: none today.
 EXCEPTIONS: set[tuple[str, str]] = set()
