@@ -61,6 +61,10 @@ void Mirror::handle(store::StoreEvent event) {
   } else if (const auto* delta = std::get_if<store::Delta>(&event)) {
     note(delta->to);
     for (const auto& change : delta->changes) take(change);
+    // When all of it is in: an endpoint that moves is never seen to be nowhere.
+    for (const auto& change : delta->changes) {
+      if (events_.changed) events_.changed(change.item.key);
+    }
   } else if (const auto* state = std::get_if<store::ConnectionState>(&event)) {
     connection(*state);
   }
@@ -72,7 +76,6 @@ void Mirror::take(const store::Change& change) {
     erase(key);
   else
     put(change.item);
-  if (events_.changed) events_.changed(key);
 }
 
 void Mirror::put(store::KeyValue item) {

@@ -105,7 +105,6 @@ void StatusKeeper::endpoint_changed(const std::string& key) {
     bound_.erase(parts->port);
     return enqueue(parts->port, "DOWN", parts->host);
   }
-  if (mirror_.find(key) == nullptr || *host != parts->host) return;
   if (std::exchange(bound_[parts->port], *host) == *host) return;  // an update in place
   const auto hosts = statuses_.find(parts->port);
   if (hosts == statuses_.end()) return;
