@@ -1,0 +1,166 @@
+"""The mechanism driver `calico`: binds ports to tap interfaces and tells the bridge what has changed.
+
+Before a commit the bridge is asked (`check`), and its refusal is the API's answer. After a commit it is told (`changed`); what
+fails then is repaired by the bridge itself, so that the API call, whose change is in the database, succeeds.
+"""
+
+from neutron_lib import constants
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from percale_neutron import client as bridge
+from percale_neutron import compat
+from percale_neutron import options
+from percale_neutron import reader
+from percale_neutron import worker
+
+LOG = logging.getLogger(__name__)
+
+# What a tap has whose port's MAC address is malformed.
+_FALLBACK_TAP_MAC = '00:61:fe:ed:ca:fe'
+# Neutron's echoes of our own status updates differ in these alone.
+_ECHO = frozenset(('status', 'updated_at', 'revision_number'))
+
+
+def tap_mac(port_mac):
+    """What libvirt gives a tap: 0xfe and the last five octets of the guest's address. The same on every hypervisor, so that a
+    migrated guest's gateway keeps its MAC address.
+    """
+    octets = (port_mac or '').split(':')
+    if len(octets) != 6 or not all(len(octet) == 2 for octet in octets):
+        return _FALLBACK_TAP_MAC
+    return ':'.join(['fe'] + octets[1:])
+
+
+def is_echo(old, new):
+    return old is not None and all(old.get(key) == new.get(key) for key in set(old) | set(new) if key not in _ECHO)
+
+
+class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
+
+    def __init__(self):
+        super().__init__(compat.AGENT_TYPE, 'tap', {'port_filter': True, 'mac_address': _FALLBACK_TAP_MAC})
+
+    def initialize(self):
+        options.register()
+        self._bridge = bridge.Client(cfg.CONF.percale.socket, cfg.CONF.percale.timeout)
+        after = (compat.events.AFTER_CREATE, compat.events.AFTER_UPDATE, compat.events.AFTER_DELETE)
+        for event in after:
+            compat.subscribe(self._group_changed, compat.resources.SECURITY_GROUP, event)
+            compat.subscribe(self._rule_changed, compat.resources.SECURITY_GROUP_RULE, event)
+            compat.subscribe(self._address_group_changed, compat.ADDRESS_GROUP, event)
+            compat.subscribe(self._floating_ip_changed, compat.resources.FLOATING_IP, event)
+
+    def get_workers(self):
+        return [worker.BridgeWorker()]
+
+    @property
+    def bridge(self):
+        return self._bridge
+
+    # Binding.
+
+    def get_allowed_network_types(self, agent=None):
+        return ('local', constants.TYPE_FLAT)
+
+    def get_mappings(self, agent):
+        return {}
+
+    def check_segment_for_agent(self, segment, agent):
+        if segment['network_type'] in self.get_allowed_network_types(agent):
+            return True
+        LOG.warning('A network of type %s cannot be routed; use local or flat', segment['network_type'])
+        return False
+
+    def get_vif_details(self, context, agent, segment):
+        return dict(self.vif_details, mac_address=tap_mac(context.current.get('mac_address')))
+
+    # Ports.
+
+    def create_port_precommit(self, context):
+        super().create_port_precommit(context)
+        self._bridge.check('create', 'port', context.current, network=context.network.current)
+
+    def update_port_precommit(self, context):
+        super().update_port_precommit(context)
+        if not is_echo(context.original, context.current):
+            self._bridge.check('update', 'port', context.current, context.original, context.network.current)
+
+    def create_port_postcommit(self, context):
+        self._changed('port', context.current['id'])
+
+    def update_port_postcommit(self, context):
+        if not is_echo(context.original, context.current):
+            self._changed('port', context.current['id'])
+
+    def delete_port_postcommit(self, context):
+        self._changed('port', context.current['id'])
+
+    # Networks and subnets.
+
+    def create_network_precommit(self, context):
+        self._bridge.check('create', 'network', context.current)
+
+    def update_network_precommit(self, context):
+        self._bridge.check('update', 'network', context.current, context.original)
+
+    def update_network_postcommit(self, context):
+        if any(context.current.get(key) != context.original.get(key) for key in ('name', 'admin_state_up')):
+            self._changed('network', context.current['id'])
+
+    def create_subnet_precommit(self, context):
+        self._bridge.check('create', 'subnet', context.current)
+
+    def update_subnet_precommit(self, context):
+        self._bridge.check('update', 'subnet', context.current, context.original)
+
+    def create_subnet_postcommit(self, context):
+        self._changed('subnet', context.current['id'])
+
+    def update_subnet_postcommit(self, context):
+        self._changed('subnet', context.current['id'])
+
+    def delete_subnet_postcommit(self, context):
+        self._changed('subnet', context.current['id'])
+
+    # What ML2 has no hooks for.
+
+    def _group_changed(self, resource, event, trigger, payload=None, **arguments):
+        self._changed('security_group', compat.told_id(payload, arguments, 'security_group')
+                      or _first_id(compat.told_states(payload, arguments, 'security_group')))
+
+    def _rule_changed(self, resource, event, trigger, payload=None, **arguments):
+        groups = {state.get('security_group_id')
+                  for state in compat.told_states(payload, arguments, 'security_group_rule')}
+        groups.add(compat.told_metadata(payload, arguments, 'security_group_id'))
+        for group in sorted(filter(None, groups)):
+            self._changed('security_group', group)
+
+    def _address_group_changed(self, resource, event, trigger, payload=None, **arguments):
+        self._changed('address_group', compat.told_id(payload, arguments, 'address_group')
+                      or _first_id(compat.told_states(payload, arguments, 'address_group')))
+
+    def _floating_ip_changed(self, resource, event, trigger, payload=None, **arguments):
+        states = compat.told_states(payload, arguments, 'floatingip')
+        states += [arguments[name] for name in ('next_hop', 'last_known') if isinstance(arguments.get(name), dict)]
+        ports = {state.get('port_id') or state.get('fixed_port_id') for state in states}
+        for name in ('fixed_port_id', 'last_fixed_port_id', 'port_id'):
+            ports.add(arguments.get(name))
+        for port in sorted(filter(None, ports)):
+            self._changed('port', port)
+
+    def _changed(self, kind, object_id):
+        if not object_id:
+            return
+        try:
+            self._bridge.changed([{'kind': kind, 'id': object_id}], reader.read)
+        except bridge.BridgeError as error:
+            LOG.error('%s %s has changed, and the bridge was not told: it repairs that by itself: %s', kind, object_id,
+                      error.message)
+        except Exception:
+            # The change is in the database; what went wrong here is repaired by the next resync, the API call has succeeded.
+            LOG.exception('%s %s has changed, and telling the bridge failed', kind, object_id)
+
+
+def _first_id(states):
+    return states[-1].get('id') if states else None
