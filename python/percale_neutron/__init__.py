@@ -2,8 +2,8 @@
 
 All translation is in the bridge (percale-neutron, C++); the protocol is docs/neutron-bridge.md.
 
-  mech_driver  what ML2 calls, and what Neutron's callbacks tell about groups and floating IPs
-  plugin       ML2 plus floating IPs, as one core plugin
+  mech_driver  what ML2 calls: ports, networks, subnets
+  plugin       ML2 plus floating IPs, as one core plugin; security groups, address groups, floating IPs
   worker       the process that answers the bridge's questions
   reader       one question: objects of one kind out of Neutron's database
   client       JSON over the bridge's Unix socket

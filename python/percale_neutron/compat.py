@@ -2,58 +2,26 @@
 
 import inspect
 
-from oslo_log import log as logging
 from oslo_utils import timeutils
 
-try:
-    from neutron_lib import exceptions
-except ImportError:
-    from neutron.common import exceptions
-
-try:
-    from neutron_lib import context as neutron_context
-except ImportError:  # before Pike
-    from neutron import context as neutron_context
-
+from neutron.db import models_v2
+from neutron.db.models import l3 as l3_models
+from neutron.db.models import securitygroup as sg_models
+from neutron.plugins.ml2.drivers import mech_agent  # noqa: F401
+from neutron_lib import context as neutron_context
+from neutron_lib import exceptions
 from neutron_lib.plugins import directory
 
 try:
-    from neutron_lib import worker as worker_base  # Pike
+    from neutron_lib.worker import BaseWorker  # Pike
 except ImportError:
-    from neutron import worker as worker_base
-if not hasattr(worker_base, 'BaseWorker'):
-    from neutron import worker as worker_base
+    from neutron.worker import NeutronWorker as BaseWorker  # noqa: F401
 
 try:
-    from neutron_lib.callbacks import events, registry, resources  # Pike
-except ImportError:
-    from neutron.callbacks import events, registry, resources
-
-try:
-    from neutron_lib.plugins.ml2 import api as ml2_api  # Queens
-except ImportError:
-    from neutron.plugins.ml2 import driver_api as ml2_api  # noqa: F401
-
-try:
-    from neutron_lib.db import api as db_api  # Queens
+    from neutron_lib.db import api as db_api  # Pike
 except ImportError:
     from neutron.db import api as db_api
 
-try:
-    from neutron.db.models import l3 as l3_models  # Ocata
-except ImportError:
-    from neutron.db import l3_db as l3_models
-try:
-    from neutron.db.models import securitygroup as sg_models
-except ImportError:
-    from neutron.db import securitygroups_db as sg_models
-from neutron.db import models_v2
-from neutron.plugins.ml2.drivers import mech_agent  # noqa: F401
-
-LOG = logging.getLogger(__name__)
-
-# Newer than some releases: resources are plain names, so an older Neutron simply never publishes them.
-ADDRESS_GROUP = 'address_group'
 AGENT_TYPE = 'Calico per-host agent (felix)'
 
 
@@ -88,11 +56,9 @@ def admin_context():
 
 def reader(context):
     """A database transaction for reading."""
-    if hasattr(db_api, 'CONTEXT_READER'):  # Rocky
-        return db_api.CONTEXT_READER.using(context)
-    if hasattr(db_api, 'context_manager'):
-        return db_api.context_manager.reader.using(context)
-    return context.session.begin(subtransactions=True)
+    if hasattr(db_api, 'get_context_manager'):
+        return db_api.get_context_manager().reader.using(context)
+    return db_api.context_manager.reader.using(context)
 
 
 def core_plugin():
@@ -105,48 +71,17 @@ def l3_plugin():
     return plugin or (core_plugin() if hasattr(core_plugin(), 'get_floatingips') else None)
 
 
-def subscribe(callback, resource, event):
-    registry.subscribe(callback, resource, event)
-
-
-def told_states(payload, arguments, name):
-    """The object's states that a callback tells, oldest first; arguments by name were the way before payloads (Zed)."""
-    if payload is not None:
-        states = [state for state in (getattr(payload, 'states', None) or ()) if isinstance(state, dict)]
-        latest = getattr(payload, 'latest_state', None)
-        if isinstance(latest, dict) and latest not in states:
-            states.append(latest)
-        return states
-    return [arguments[key] for key in ('original_' + name, 'old_' + name, name) if isinstance(arguments.get(key), dict)]
-
-
-def told_context(payload, arguments):
-    return payload.context if payload is not None else arguments.get('context')
-
-
-def told_id(payload, arguments, name):
-    if payload is not None:
-        return getattr(payload, 'resource_id', None)
-    return arguments.get(name + '_id')
-
-
-def told_metadata(payload, arguments, name):
-    if payload is not None:
-        return (getattr(payload, 'metadata', None) or {}).get(name)
-    return arguments.get(name)
-
-
 def update_port_status(port_id, status, host):
-    plugin = core_plugin()
-    if 'host' in inspect.signature(plugin.update_port_status).parameters:
-        return plugin.update_port_status(admin_context(), port_id, status, host=host)
-    return plugin.update_port_status(admin_context(), port_id, status)
+    core_plugin().update_port_status(admin_context(), port_id, status, host=host)
 
 
 def record_agent(state):
     """One agent's heartbeat, straight into the agents table: no message bus is needed for it."""
     plugin = core_plugin()
-    plugin.create_or_update_agent(admin_context(), state, timeutils.utcnow())
+    if 'agent_timestamp' in inspect.signature(plugin.create_or_update_agent).parameters:  # Ussuri
+        plugin.create_or_update_agent(admin_context(), state, timeutils.utcnow())
+    else:
+        plugin.create_or_update_agent(admin_context(), state)
 
 
 def l3_relationships():

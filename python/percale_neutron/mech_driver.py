@@ -1,4 +1,4 @@
-"""The mechanism driver `calico`: binds ports to tap interfaces and tells the bridge what has changed.
+"""The mechanism driver `calico`: binds ports to tap interfaces and tells the bridge which ports, networks and subnets have changed.
 
 Before a commit the bridge is asked (`check`), and its refusal is the API's answer. After a commit it is told (`changed`); what
 fails then is repaired by the bridge itself, so that the API call, whose change is in the database, succeeds.
@@ -44,12 +44,6 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
     def initialize(self):
         options.register()
         self._bridge = bridge.Client(cfg.CONF.percale.socket, cfg.CONF.percale.timeout)
-        after = (compat.events.AFTER_CREATE, compat.events.AFTER_UPDATE, compat.events.AFTER_DELETE)
-        for event in after:
-            compat.subscribe(self._group_changed, compat.resources.SECURITY_GROUP, event)
-            compat.subscribe(self._rule_changed, compat.resources.SECURITY_GROUP_RULE, event)
-            compat.subscribe(self._address_group_changed, compat.ADDRESS_GROUP, event)
-            compat.subscribe(self._floating_ip_changed, compat.resources.FLOATING_IP, event)
 
     def get_workers(self):
         return [worker.BridgeWorker()]
@@ -72,8 +66,12 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
         LOG.warning('A network of type %s cannot be routed; use local or flat', segment['network_type'])
         return False
 
-    def get_vif_details(self, context, agent, segment):
-        return dict(self.vif_details, mac_address=tap_mac(context.current.get('mac_address')))
+    def try_to_bind_segment_for_agent(self, context, segment, agent):
+        if not self.check_segment_for_agent(segment, agent):
+            return False
+        details = dict(self.vif_details, mac_address=tap_mac(context.current.get('mac_address')))
+        context.set_binding(segment['id'], self.vif_type, details)
+        return True
 
     # Ports.
 
@@ -87,14 +85,14 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
             self._bridge.check('update', 'port', context.current, context.original, context.network.current)
 
     def create_port_postcommit(self, context):
-        self._changed('port', context.current['id'])
+        self.tell('port', context.current['id'])
 
     def update_port_postcommit(self, context):
         if not is_echo(context.original, context.current):
-            self._changed('port', context.current['id'])
+            self.tell('port', context.current['id'])
 
     def delete_port_postcommit(self, context):
-        self._changed('port', context.current['id'])
+        self.tell('port', context.current['id'])
 
     # Networks and subnets.
 
@@ -106,7 +104,7 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
 
     def update_network_postcommit(self, context):
         if any(context.current.get(key) != context.original.get(key) for key in ('name', 'admin_state_up')):
-            self._changed('network', context.current['id'])
+            self.tell('network', context.current['id'])
 
     def create_subnet_precommit(self, context):
         self._bridge.check('create', 'subnet', context.current)
@@ -115,41 +113,16 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
         self._bridge.check('update', 'subnet', context.current, context.original)
 
     def create_subnet_postcommit(self, context):
-        self._changed('subnet', context.current['id'])
+        self.tell('subnet', context.current['id'])
 
     def update_subnet_postcommit(self, context):
-        self._changed('subnet', context.current['id'])
+        self.tell('subnet', context.current['id'])
 
     def delete_subnet_postcommit(self, context):
-        self._changed('subnet', context.current['id'])
+        self.tell('subnet', context.current['id'])
 
-    # What ML2 has no hooks for.
-
-    def _group_changed(self, resource, event, trigger, payload=None, **arguments):
-        self._changed('security_group', compat.told_id(payload, arguments, 'security_group')
-                      or _first_id(compat.told_states(payload, arguments, 'security_group')))
-
-    def _rule_changed(self, resource, event, trigger, payload=None, **arguments):
-        groups = {state.get('security_group_id')
-                  for state in compat.told_states(payload, arguments, 'security_group_rule')}
-        groups.add(compat.told_metadata(payload, arguments, 'security_group_id'))
-        for group in sorted(filter(None, groups)):
-            self._changed('security_group', group)
-
-    def _address_group_changed(self, resource, event, trigger, payload=None, **arguments):
-        self._changed('address_group', compat.told_id(payload, arguments, 'address_group')
-                      or _first_id(compat.told_states(payload, arguments, 'address_group')))
-
-    def _floating_ip_changed(self, resource, event, trigger, payload=None, **arguments):
-        states = compat.told_states(payload, arguments, 'floatingip')
-        states += [arguments[name] for name in ('next_hop', 'last_known') if isinstance(arguments.get(name), dict)]
-        ports = {state.get('port_id') or state.get('fixed_port_id') for state in states}
-        for name in ('fixed_port_id', 'last_fixed_port_id', 'port_id'):
-            ports.add(arguments.get(name))
-        for port in sorted(filter(None, ports)):
-            self._changed('port', port)
-
-    def _changed(self, kind, object_id):
+    def tell(self, kind, object_id):
+        """Says after the commit that something has changed. Never raises."""
         if not object_id:
             return
         try:
@@ -160,7 +133,3 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
         except Exception:
             # The change is in the database; what went wrong here is repaired by the next resync, the API call has succeeded.
             LOG.exception('%s %s has changed, and telling the bridge failed', kind, object_id)
-
-
-def _first_id(states):
-    return states[-1].get('id') if states else None

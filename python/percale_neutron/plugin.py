@@ -33,32 +33,97 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
         compat.l3_relationships()
         super().__init__()
 
-    def _check(self, operation, kind, obj, original=None):
-        driver = self.mechanism_manager.mech_drivers['calico'].obj
-        driver.bridge.check(operation, kind, obj, original)
+    # Before the commit: whatever cannot be honoured is refused. After it: the bridge is told, which never fails.
+
+    def _driver(self):
+        return self.mechanism_manager.mech_drivers['calico'].obj
+
+    def _check(self, operation, kind, obj):
+        self._driver().bridge.check(operation, kind, obj)
+
+    def _tell(self, kind, ids):
+        for object_id in sorted(filter(None, set(ids))):
+            self._driver().tell(kind, object_id)
+
+    # Security groups.
 
     def create_security_group(self, context, security_group, default_sg=False):
         if not default_sg:
             self._check('create', 'security_group', security_group['security_group'])
-        return super().create_security_group(context, security_group, default_sg)
+        group = super().create_security_group(context, security_group, default_sg)
+        self._tell('security_group', [group['id']])
+        return group
 
     def update_security_group(self, context, id, security_group):
         self._check('update', 'security_group', dict(security_group['security_group'], id=id))
-        return super().update_security_group(context, id, security_group)
+        group = super().update_security_group(context, id, security_group)
+        self._tell('security_group', [id])
+        return group
+
+    def delete_security_group(self, context, id):
+        super().delete_security_group(context, id)
+        self._tell('security_group', [id])
 
     def create_security_group_rule(self, context, security_group_rule):
         self._check('create', 'security_group_rule', security_group_rule['security_group_rule'])
-        return super().create_security_group_rule(context, security_group_rule)
+        rule = super().create_security_group_rule(context, security_group_rule)
+        self._tell('security_group', [rule['security_group_id']])
+        return rule
 
     def create_security_group_rule_bulk(self, context, security_group_rules):
         for rule in security_group_rules['security_group_rules']:
             self._check('create', 'security_group_rule', rule['security_group_rule'])
-        return super().create_security_group_rule_bulk(context, security_group_rules)
+        rules = super().create_security_group_rule_bulk(context, security_group_rules)
+        self._tell('security_group', [rule['security_group_id'] for rule in rules])
+        return rules
+
+    def delete_security_group_rule(self, context, id):
+        rule = self.get_security_group_rule(context, id)
+        super().delete_security_group_rule(context, id)
+        self._tell('security_group', [rule['security_group_id']])
+
+    # Address groups, where Neutron has them (Wallaby).
+
+    def create_address_group(self, context, address_group):
+        group = super().create_address_group(context, address_group)
+        self._tell('address_group', [group['id']])
+        return group
+
+    def update_address_group(self, context, id, address_group):
+        group = super().update_address_group(context, id, address_group)
+        self._tell('address_group', [id])
+        return group
+
+    def delete_address_group(self, context, id):
+        super().delete_address_group(context, id)
+        self._tell('address_group', [id])
+
+    def add_addresses(self, context, address_group_id, addresses):
+        group = super().add_addresses(context, address_group_id, addresses)
+        self._tell('address_group', [address_group_id])
+        return group
+
+    def remove_addresses(self, context, address_group_id, addresses):
+        group = super().remove_addresses(context, address_group_id, addresses)
+        self._tell('address_group', [address_group_id])
+        return group
+
+    # Floating IPs: what changes is the port that one points to, and the port that it pointed to before.
 
     def create_floatingip(self, context, floatingip, initial_status='ACTIVE'):
         self._check('create', 'floatingip', floatingip['floatingip'])
-        return super().create_floatingip(context, floatingip, initial_status)
+        made = super().create_floatingip(context, floatingip, initial_status)
+        self._tell('port', [made.get('port_id')])
+        return made
 
     def update_floatingip(self, context, id, floatingip):
         self._check('update', 'floatingip', dict(floatingip['floatingip'], id=id))
-        return super().update_floatingip(context, id, floatingip)
+        before = self.get_floatingip(context, id)
+        after = super().update_floatingip(context, id, floatingip)
+        self._tell('port', [before.get('port_id'), after.get('port_id')])
+        return after
+
+    def delete_floatingip(self, context, id):
+        before = self.get_floatingip(context, id)
+        super().delete_floatingip(context, id)
+        self._tell('port', [before.get('port_id')])

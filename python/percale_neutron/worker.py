@@ -22,7 +22,7 @@ _POLL_TIMEOUT = 60
 _RETRY_SECONDS = 1
 
 
-class BridgeWorker(compat.worker_base.BaseWorker):
+class BridgeWorker(compat.BaseWorker):
 
     def __init__(self):
         super().__init__(worker_process_count=1)
