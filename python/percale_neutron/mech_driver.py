@@ -4,7 +4,6 @@ Before a commit the bridge is asked (`check`), and its refusal is the API's answ
 fails then is repaired by the bridge itself, so that the API call, whose change is in the database, succeeds.
 """
 
-from neutron_lib import constants
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -55,7 +54,7 @@ class CalicoMechanismDriver(compat.mech_agent.SimpleAgentMechanismDriverBase):
     # Binding.
 
     def get_allowed_network_types(self, agent=None):
-        return ('local', constants.TYPE_FLAT)
+        return ('local', 'flat')
 
     def get_mappings(self, agent):
         return {}

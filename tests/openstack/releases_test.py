@@ -101,7 +101,6 @@ NAMES = [
     ['neutron_lib.context:get_admin_context'],
     ['neutron_lib.plugins.directory:get_plugin'],
     ['neutron_lib.db.api:get_context_manager', 'neutron.db.api:context_manager'],
-    ['neutron_lib.constants:TYPE_FLAT', 'neutron_lib.constants:*'],
 ]
 
 
