@@ -16,4 +16,12 @@ target_compile_options(percale_options INTERFACE
 if(PERCALE_SANITIZE)
   target_compile_options(percale_options INTERFACE -fsanitize=${PERCALE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(percale_options INTERFACE -fsanitize=${PERCALE_SANITIZE})
+  # The layer's name in ./dev test, and how its tests run.
+  if(PERCALE_SANITIZE MATCHES "thread")
+    set(PERCALE_SANITIZER tsan)
+    set(PERCALE_SANITIZER_ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+  else()
+    set(PERCALE_SANITIZER asan)
+    set(PERCALE_SANITIZER_ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1;UBSAN_OPTIONS=print_stacktrace=1")
+  endif()
 endif()

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/local_config.h"
+#include "base/path_metric.h"
 
 namespace agent {
 namespace {
@@ -23,6 +24,12 @@ std::string bgp_key(const model::NodeChange& change) { return "node/" + std::str
 std::string bgp_key(const model::IpPoolChange& change) { return "pool/" + change.key.name; }
 std::string bgp_key(const model::DocumentChange& change) {
   return std::to_string(static_cast<int>(change.key.kind)) + "/" + change.key.name;
+}
+
+// Few, and a session's filter is not to be lost while nobody can read it.
+bool bgp_only(model::DocumentKind kind) {
+  return kind == model::DocumentKind::kBgpConfiguration || kind == model::DocumentKind::kBgpPeer ||
+         kind == model::DocumentKind::kBgpFilter;
 }
 
 // Local things only, so plain sets of keys are cheap.
@@ -75,9 +82,9 @@ struct Intake::Metrics {
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
         configuration_errors(r.gauge("percale_configuration_errors",
                                      "Errors of the configuration in the datastore; the former one stays in force.")),
-        receive(r.summary(kPathMetric, kPathHelp, {{"step", "receive"}})),
-        decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
-        calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
+        receive(base::path_summary(r, "receive")),
+        decode(base::path_summary(r, "decode")),
+        calculate(base::path_summary(r, "calculate")) {
     for (const char* type : kUpdateTypes) {
       updates.push_back(
           r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
@@ -183,6 +190,8 @@ void Intake::on(store::SnapshotStart) {
   tracker_.clear();
   pools_.merge(pools_before_);  // also if the snapshot before was cut short
   pools_before_ = std::exchange(pools_, {});
+  bgp_known_.merge(bgp_before_);
+  bgp_before_ = std::exchange(bgp_known_, {});
   bad_objects_.clear();
   bgp_ = {};
   bgp_.resync = true;
@@ -203,6 +212,7 @@ void Intake::on(store::SnapshotDone event) {
   metrics_->state(ResyncState::kInSync);
   pools_changed_ = true;
   pools_before_.clear();
+  bgp_before_.clear();
   flush();
   send_bgp(true);
   check_configuration();
@@ -290,20 +300,24 @@ void Intake::keep(const model::Update& update) {
   }
   const auto* document = std::get_if<model::DocumentChange>(&update);
   if (document == nullptr) return;
+  if (const auto known = bgp_before_.find(bgp_key(*document)); known != bgp_before_.end()) take(known->second);
   switch (document->key.kind) {
     case model::DocumentKind::kFelixConfiguration: tracker_.keep_felix_configuration(document->key.name); break;
     case model::DocumentKind::kClusterInformation: tracker_.keep_cluster_information(document->key.name); break;
     case model::DocumentKind::kNode: tracker_.keep_node(document->key.name); break;
     case model::DocumentKind::kBgpConfiguration:
     case model::DocumentKind::kBgpPeer:
-    case model::DocumentKind::kBgpFilter: break;
+    case model::DocumentKind::kBgpFilter:
+    case model::DocumentKind::kBlockAffinity: break;
   }
 }
 
 void Intake::take(model::Update update) {
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
     take_document(*document);
-    bgp_.updates.insert_or_assign(bgp_key(*document), update);
+    const std::string key = bgp_key(*document);
+    if (bgp_only(document->key.kind)) document->value ? void(bgp_known_[key] = *document) : void(bgp_known_.erase(key));
+    bgp_.updates.insert_or_assign(key, update);
     return;
   }
   if (const auto* node = std::get_if<model::NodeChange>(&update)) bgp_.updates.insert_or_assign(bgp_key(*node), update);

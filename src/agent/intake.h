@@ -32,9 +32,6 @@
 namespace agent {
 
 constexpr std::string_view kCalculationReporter = "CalculationGraph";
-// One summary per step of docs/hot-path.md; the kernel's steps are in dataplane/ and kernel/.
-constexpr std::string_view kPathMetric = "percale_path_seconds";
-constexpr std::string_view kPathHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
 
 // What the BGP part needs to hear: the last update of each object, for a mailbox that merges.
 struct BgpUpdates {
@@ -106,8 +103,10 @@ class Intake {
   calc::Calculator calculator_;
   BgpUpdates bgp_;
   using PoolModes = std::map<std::string, std::pair<base::Family, std::pair<bool, bool>>>;
-  PoolModes pools_;         // name -> family, IP-in-IP, VXLAN
-  PoolModes pools_before_;  // the snapshot that is being read
+  PoolModes pools_;                                          // name -> family, IP-in-IP, VXLAN
+  PoolModes pools_before_;                                   // the snapshot that is being read
+  std::map<std::string, model::DocumentChange> bgp_known_;   // BGP's own documents, as last read
+  std::map<std::string, model::DocumentChange> bgp_before_;  // likewise, before the snapshot that is being read
   bool pools_changed_ = false;
   config::Diagnostics configuration_errors_;  // why the configuration in force is not the one in the datastore
   bool synced_once_ = false;

@@ -2,6 +2,7 @@
 
 #include "agent/node_selector.h"
 #include "agent/settings_map.h"
+#include "base/path_metric.h"
 #include "os/memory.h"
 #include "os/random.h"
 
@@ -15,7 +16,7 @@ Running::Running(const World& world, StartupResult start)
       to_status_(edge_.loop(), [this](StatusChanges changes) { take_statuses(std::move(changes)); }),
       to_bgp_(edge_.loop(), [this](BgpUpdates updates) { bgp_->update(std::move(updates)); }),
       to_kernel_(kernel_.loop(), [this](Calculated calculated) { take_output(std::move(calculated)); }),
-      hand_over_(world.metrics.summary(kPathMetric, kPathHelp, {{"step", "to_kernel"}})) {}
+      hand_over_(base::path_summary(world.metrics, "to_kernel")) {}
 
 base::Result<std::unique_ptr<Running>> Running::create(const World& world, StartupResult start) {
   std::unique_ptr<Running> r(new Running(world, std::move(start)));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/path_metric.h"
 #include "kernel/set_changes.h"
 
 namespace dataplane {
@@ -61,12 +62,10 @@ Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::Metr
       routes(ports.routes, ports.conntrack, loop, ownership(settings, which)) {}
 
 Dataplane::PathMetrics::PathMetrics(base::MetricRegistry& metrics) {
-  constexpr std::string_view kName = "percale_path_seconds";
-  constexpr std::string_view kHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
-  render = metrics.summary(kName, kHelp, {{"step", "render"}});
-  sets = metrics.summary(kName, kHelp, {{"step", "ipset"}});
-  rules = metrics.summary(kName, kHelp, {{"step", "restore"}});
-  routes = metrics.summary(kName, kHelp, {{"step", "route"}});
+  render = base::path_summary(metrics, "render");
+  sets = base::path_summary(metrics, "ipset");
+  rules = base::path_summary(metrics, "restore");
+  routes = base::path_summary(metrics, "route");
 }
 
 base::Result<std::unique_ptr<Dataplane>> Dataplane::create(base::Loop& loop, base::Log& log,
@@ -351,7 +350,7 @@ void Dataplane::arm_retry(const Turn& turn) {
   retry_timer_ = loop_.after(*after, [this] { schedule(); });
 }
 
-void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh) {
+void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh) {
   if (interval <= base::Duration{}) return;
   timer = loop_.after(interval, [this, &timer, interval, refresh] {
     refresh();

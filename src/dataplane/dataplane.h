@@ -102,6 +102,8 @@ class Dataplane final : public kernel::LinkListener {
                                                                        base::MetricRegistry& metrics, Settings settings,
                                                                        const Ports& ports, Listener& listener);
   ~Dataplane() override;
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
 
   void update(const calc::Output& output);
 
@@ -160,7 +162,7 @@ class Dataplane final : public kernel::LinkListener {
   void end_of_turn(Turn& turn);
   void note(Turn& turn, const kernel::ApplyReport& report, std::string_view what);
   void arm_retry(const Turn& turn);
-  void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  void arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh);
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();

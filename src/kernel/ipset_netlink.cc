@@ -43,8 +43,6 @@ constexpr std::size_t kMembersPerMessage = 1100;
 constexpr std::uint32_t kSmallestHash = 64;
 constexpr std::uint32_t kLargestFirstHash = 65536;
 
-std::uint8_t family_number(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
-
 // Newest revision whose meaning this code knows.
 std::uint8_t known_revision(IpSetType type) {
   switch (type) {
@@ -199,7 +197,7 @@ std::uint8_t NetlinkIpSets::revision_of(IpSetType type, Family family) {
   Batch batch;
   begin(batch, IPSET_CMD_TYPE);
   batch.put_text(IPSET_ATTR_TYPENAME, reconcile::to_string(type));
-  batch.put_u8(IPSET_ATTR_FAMILY, family_number(family));
+  batch.put_u8(IPSET_ATTR_FAMILY, netlink::family_number(family));
   batch.end();
   std::uint8_t revision = 0;
   auto replies = socket_.execute(batch);
@@ -260,7 +258,7 @@ void NetlinkIpSets::add_create(Batch& batch, const IpSetEdit& edit) {
   batch.put_text(IPSET_ATTR_SETNAME, edit.set);
   batch.put_text(IPSET_ATTR_TYPENAME, reconcile::to_string(edit.shape.type));
   batch.put_u8(IPSET_ATTR_REVISION, revision_of(edit.shape.type, family));
-  batch.put_u8(IPSET_ATTR_FAMILY, family_number(family));
+  batch.put_u8(IPSET_ATTR_FAMILY, netlink::family_number(family));
   const std::size_t data = batch.nest(IPSET_ATTR_DATA);
   batch.put_be32(IPSET_ATTR_HASHSIZE, first_hash_size(edit.expected_size));
   batch.put_be32(IPSET_ATTR_MAXELEM, edit.shape.max_elements);
