@@ -11,6 +11,13 @@ BgpSide::BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics
   mode_ = mode == "Enabled" ? Mode::kEnabled : mode == "Disabled" ? Mode::kDisabled : Mode::kAuto;
   options_.config_path = config.text(config::Parameter::kBIRDConfigFile);
   options_.socket_path = config.text(config::Parameter::kBIRDSocket);
+  hold_timer_ = loop_.after(kHold, [this] { release(); });
+}
+
+void BgpSide::release() {
+  if (!std::exchange(held_, false)) return;
+  loop_.cancel(hold_timer_);
+  consider();
 }
 
 void BgpSide::update(BgpUpdates updates) {
@@ -29,7 +36,7 @@ bool BgpSide::node_has_bgp() const {
 }
 
 void BgpSide::consider() {
-  if (runner_ || !waiting_.in_sync) return;
+  if (held_ || runner_ || !waiting_.in_sync) return;
   if (mode_ == Mode::kAuto && !node_has_bgp()) return;
   if (mode_ == Mode::kAuto && !os::file_exists(options_.socket_path)) {
     loop_.cancel(timer_);

@@ -20,14 +20,21 @@ namespace agent {
 class BgpSide {
  public:
   static constexpr base::Duration kLookForSocket = std::chrono::seconds(5);
+  static constexpr base::Duration kHold = std::chrono::seconds(20);
 
   BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const config::Resolved& config,
           bgp::Settings settings);
-  ~BgpSide() { loop_.cancel(timer_); }
+  ~BgpSide() {
+    loop_.cancel(timer_);
+    loop_.cancel(hold_timer_);
+  }
   BgpSide(const BgpSide&) = delete;
   BgpSide& operator=(const BgpSide&) = delete;
 
   void update(BgpUpdates updates);
+  // BIRD is left as it is until this is called, or kHold has passed: routes that the agent makes from now on come
+  // first, and BIRD stops making them afterwards.
+  void release();
 
  private:
   enum class Mode { kAuto, kEnabled, kDisabled };
@@ -44,6 +51,8 @@ class BgpSide {
   BgpUpdates waiting_;  // everything so far, until there is a runner
   std::unique_ptr<bgp::BirdRunner> runner_;
   base::TimerId timer_{};
+  base::TimerId hold_timer_{};
+  bool held_ = true;
 };
 
 }  // namespace agent

@@ -52,6 +52,7 @@ class Intake {
   struct Options {
     config::Configuration running;        // what the agent was started with
     config::Encapsulation encapsulation;  // likewise
+    calc::RouteSource routes = calc::RouteSource::kNone;
   };
   struct Sinks {
     std::function<void(calc::Output)> output;
@@ -88,6 +89,7 @@ class Intake {
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
+  void leave(ShutdownCause cause, std::string why);
   void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
   void report_health();
@@ -106,6 +108,7 @@ class Intake {
   bool pools_changed_ = false;
   bool synced_once_ = false;
   bool in_snapshot_ = false;
+  bool leaving_ = false;
   bool resyncing_ = false;                               // the calculation was told that everything comes again
   std::set<std::string> bad_objects_;                    // keys whose value was set aside
   std::vector<model::Diagnostic> calculation_problems_;  // as last logged
