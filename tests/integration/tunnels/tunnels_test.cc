@@ -170,7 +170,7 @@ TEST_F(TunnelsTest, ChangingTheModeLosesNoMoreThanWhatIsUnderWay) {
     fabric_->pass(milliseconds(1000));
     const Stream::Result result = stream.stop();
     std::cout << "mode " << step.mode << ": " << result.sent << " packets, " << result.lost << " lost, longest gap "
-              << result.longest_gap << ", agents started again: " << fabric_->restarts() - restarts << std::endl;
+              << result.longest_gap << ", agents started again: " << fabric_->restarts() - restarts << "\n";
     EXPECT_GT(result.sent, 500u);
     EXPECT_LE(result.lost, 2u) << step.mode;
     const Seen near = seen_between(kA, kB, Family::kIpv4);
