@@ -65,8 +65,17 @@ struct Intake::Metrics {
         local_endpoints(r.gauge("felix_active_local_endpoints", "Endpoints of this host.")),
         local_policies(r.gauge("felix_active_local_policies", "Policies that apply to endpoints of this host.")),
         local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
+        cluster_workloads(r.gauge("felix_cluster_num_workload_endpoints", "Workload endpoints of all hosts.")),
+        cluster_hosts(r.gauge("felix_cluster_num_host_endpoints", "Host endpoints of all hosts.")),
+        cluster_tiers(r.gauge("felix_cluster_num_tiers", "Tiers in the datastore.")),
+        cluster_policies(r.gauge("felix_cluster_num_policies", "Policies in the datastore.")),
+        cluster_profiles(r.gauge("felix_cluster_num_profiles", "Profiles in the datastore.")),
+        index_items(r.gauge("felix_label_index_num_endpoints", "Endpoints and network sets that IP sets are made of.")),
         bad_objects(r.gauge("percale_bad_objects", "Objects in the datastore that cannot be used as they are.")),
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
+        configuration_errors(r.gauge("percale_configuration_errors",
+                                     "Errors of the configuration in the datastore; the former one stays in force.")),
+        receive(r.summary(kPathMetric, kPathHelp, {{"step", "receive"}})),
         decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
         calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
     for (const char* type : kUpdateTypes) {
@@ -87,6 +96,15 @@ struct Intake::Metrics {
     local_policies.set(static_cast<double>(local.policies.size()));
     local_sets.set(static_cast<double>(local.sets.size()));
   }
+  void count(const calc::CloudCounts& counts) {
+    const auto set = [](base::Gauge& gauge, std::size_t value) { gauge.set(static_cast<double>(value)); };
+    set(cluster_workloads, counts.workload_endpoints);
+    set(cluster_hosts, counts.host_endpoints);
+    set(cluster_tiers, counts.tiers);
+    set(cluster_policies, counts.policies);
+    set(cluster_profiles, counts.profiles);
+    set(index_items, counts.workload_endpoints + counts.host_endpoints + counts.network_sets);
+  }
   void state(ResyncState now) { resync_state.set(static_cast<double>(now)); }
 
   base::Gauge resync_state;
@@ -96,8 +114,16 @@ struct Intake::Metrics {
   base::Gauge local_endpoints;
   base::Gauge local_policies;
   base::Gauge local_sets;
+  base::Gauge cluster_workloads;
+  base::Gauge cluster_hosts;
+  base::Gauge cluster_tiers;
+  base::Gauge cluster_policies;
+  base::Gauge cluster_profiles;
+  base::Gauge index_items;
   base::Gauge bad_objects;
   base::Gauge connected;
+  base::Gauge configuration_errors;
+  base::Summary receive;
   base::Summary decode;
   base::Summary calculate;
   std::vector<base::Counter> updates;
@@ -126,11 +152,16 @@ Intake::~Intake() { loop_.cancel(health_timer_); }
 void Intake::start(store::Store& store) {
   report_health();
   subscription_ =
-      store.subscribe(model::agent_prefixes(), loop_, [this](store::StoreEvent event) { handle(std::move(event)); });
+      store.subscribe(model::agent_prefixes(options_.running.resolved.text(config::Parameter::kFelixHostname)), loop_,
+                      [this](store::StoreEvent event) { handle(std::move(event)); });
 }
 
 void Intake::report_health() {
-  health_.report(std::string(kCalculationReporter), true, synced_once_, synced_once_ ? "" : "reading the datastore");
+  std::string detail = synced_once_ ? "" : "reading the datastore";
+  if (!configuration_errors_.empty()) {
+    detail = "the new configuration is refused, the former one stays in force: " + configuration_errors_.front().text();
+  }
+  health_.report(std::string(kCalculationReporter), true, synced_once_, std::move(detail));
   loop_.cancel(health_timer_);
   health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
 }
@@ -150,7 +181,8 @@ void Intake::on(store::SnapshotStart) {
   }
   in_snapshot_ = true;
   tracker_.clear();
-  pools_.clear();
+  pools_.merge(pools_before_);  // also if the snapshot before was cut short
+  pools_before_ = std::exchange(pools_, {});
   bad_objects_.clear();
   bgp_ = {};
   bgp_.resync = true;
@@ -170,6 +202,7 @@ void Intake::on(store::SnapshotDone event) {
   calculator_.in_sync();
   metrics_->state(ResyncState::kInSync);
   pools_changed_ = true;
+  pools_before_.clear();
   flush();
   check_configuration();
   send_bgp(true);
@@ -179,6 +212,7 @@ void Intake::on(store::SnapshotDone event) {
 
 void Intake::on(store::Delta event) {
   const base::Instant start = loop_.now();
+  if (event.received != base::Instant{}) metrics_->receive.observe(seconds(start - event.received));
   for (const store::Change& change : event.changes) decode(change.item, change.removed);
   const base::Instant decoded = loop_.now();
   flush();
@@ -220,8 +254,15 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
     decoder_.put(item.key, item.value, decoded_);
   }
   note_problems(item.key, removed, decoded_.diagnostics);
-  const bool unreadable = !removed && !decoded_.diagnostics.empty();
-  for (model::Update& update : decoded_.updates) take(std::move(update), unreadable);
+  const auto has_value = [](const auto& change) { return change.value.has_value(); };
+  for (model::Update& update : decoded_.updates) {
+    metrics_->updates[update.index()].add();
+    if (decoded_.refused && !std::visit(has_value, update)) {
+      keep(update);
+    } else {
+      take(std::move(update));
+    }
+  }
 }
 
 void Intake::note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems) {
@@ -240,12 +281,28 @@ void Intake::note_problems(const std::string& object, bool removed, const std::v
   metrics_->bad_objects.set(static_cast<double>(bad_objects_.size() + calculation_problems_.size()));
 }
 
-void Intake::take(model::Update update, bool unreadable) {
-  metrics_->updates[update.index()].add();
+// An absent policy or network set can open what it closed, and the defaults of a configuration may be the opposite of
+// what is meant. Only in a snapshot must anything be done: what it does not name is forgotten at its end.
+void Intake::keep(const model::Update& update) {
+  calculator_.keep(update);
+  if (const auto* pool = std::get_if<model::IpPoolChange>(&update)) {
+    if (const auto known = pools_before_.find(pool->key.name); known != pools_before_.end()) pools_.insert(*known);
+  }
+  const auto* document = std::get_if<model::DocumentChange>(&update);
+  if (document == nullptr) return;
+  switch (document->key.kind) {
+    case model::DocumentKind::kFelixConfiguration: tracker_.keep_felix_configuration(document->key.name); break;
+    case model::DocumentKind::kClusterInformation: tracker_.keep_cluster_information(document->key.name); break;
+    case model::DocumentKind::kNode: tracker_.keep_node(document->key.name); break;
+    case model::DocumentKind::kBgpConfiguration:
+    case model::DocumentKind::kBgpPeer:
+    case model::DocumentKind::kBgpFilter: break;
+  }
+}
+
+void Intake::take(model::Update update) {
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
-    // What configures the agent stays as it was while nobody can read it: the defaults may be the opposite of what is
-    // meant.
-    if (!unreadable || document->value) take_document(*document);
+    take_document(*document);
     bgp_.updates.insert_or_assign(bgp_key(*document), update);
     return;
   }
@@ -272,12 +329,14 @@ void Intake::take_document(const model::DocumentChange& change) {
     case model::DocumentKind::kNode: tracker_.node(change.key.name, document); break;
     case model::DocumentKind::kBgpConfiguration:
     case model::DocumentKind::kBgpPeer:
-    case model::DocumentKind::kBgpFilter: break;
+    case model::DocumentKind::kBgpFilter:
+    case model::DocumentKind::kBlockAffinity: break;
   }
 }
 
 void Intake::flush() {
   std::optional<calc::Output> output = calculator_.flush();
+  metrics_->count(calculator_.counts());
   note_calculation_problems();
   if (!output) return;
   metrics_->count(*output);
@@ -310,15 +369,33 @@ void Intake::leave(ShutdownCause cause, std::string why) {
   sinks_.leave(cause, std::move(why));
 }
 
+// A new start could not use it either, and until the repair nobody would protect new guests. So we go on with what we
+// have, and say so.
+void Intake::note_configuration_errors(const config::Diagnostics& diagnostics) {
+  config::Diagnostics errors;
+  std::copy_if(diagnostics.begin(), diagnostics.end(), std::back_inserter(errors),
+               [](const config::Diagnostic& d) { return d.severity == config::Severity::kError; });
+  if (errors == configuration_errors_) return;
+  if (errors.empty()) {
+    log_.info("config.repaired", "The configuration can be used again");
+  } else {
+    log_.error("config.refused",
+               "The configuration in the datastore has errors; the former one stays in force until "
+               "it is repaired. A start would wait for the repair");
+    log_diagnostics(log_, errors);
+  }
+  configuration_errors_ = std::move(errors);
+  metrics_->configuration_errors.set(static_cast<double>(configuration_errors_.size()));
+  report_health();
+}
+
 void Intake::check_configuration() {
   if (in_snapshot_ || (!tracker_.dirty() && !pools_changed_)) return;
   pools_changed_ = false;
   config::Configuration now = tracker_.evaluate();
-  if (has_errors(now.diagnostics)) {
-    log_diagnostics(log_, now.diagnostics);
-    return leave(ShutdownCause::kFatal, "config update failed");
-  }
   if (!now.datastore_ready) return leave(ShutdownCause::kDatastoreUnready, "ClusterInformation says not ready");
+  note_configuration_errors(now.diagnostics);
+  if (!configuration_errors_.empty()) return;
   const config::ChangeEffect effect = config::compare(options_.running.resolved, now.resolved);
   if (!effect.changed.empty()) log_diagnostics(log_, now.diagnostics);
   for (const config::Parameter parameter : effect.changed) {

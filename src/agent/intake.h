@@ -7,7 +7,8 @@
 // Decoding and calculating share one thread: the store receives on its own, so a page is fetched while the one before
 // it is decoded, and the next is only asked for when this one is done; nothing piles up between the two. Everything on
 // the loop's thread, which is the reader of the subscription. Bad objects are diagnostics: logged when they appear and
-// when they are repaired, and counted.
+// when they are repaired, and counted. Fail closed: the last good value of a bad object stays in force until the object
+// is repaired or deleted, and so does the last good configuration.
 #pragma once
 
 #include <map>
@@ -84,12 +85,14 @@ class Intake {
   void on(store::Diagnostic event);
 
   void decode(const store::KeyValue& item, bool removed);
-  void take(model::Update update, bool unreadable);  // `unreadable`: of a value that has problems
+  void take(model::Update update);
   void take_document(const model::DocumentChange& change);
+  void keep(const model::Update& update);
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
   void leave(ShutdownCause cause, std::string why);
+  void note_configuration_errors(const config::Diagnostics& diagnostics);
   void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
   void report_health();
@@ -104,8 +107,11 @@ class Intake {
   model::Decoder::Output decoded_;  // reused
   calc::Calculator calculator_;
   BgpUpdates bgp_;
-  std::map<std::string, std::pair<base::Family, std::pair<bool, bool>>> pools_;  // name -> family, IP-in-IP, VXLAN
+  using PoolModes = std::map<std::string, std::pair<base::Family, std::pair<bool, bool>>>;
+  PoolModes pools_;         // name -> family, IP-in-IP, VXLAN
+  PoolModes pools_before_;  // the snapshot that is being read
   bool pools_changed_ = false;
+  config::Diagnostics configuration_errors_;  // why the configuration in force is not the one in the datastore
   bool synced_once_ = false;
   bool in_snapshot_ = false;
   bool leaving_ = false;

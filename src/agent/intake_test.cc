@@ -26,7 +26,7 @@ std::string endpoint_key(const std::string& host) {
 }
 std::string endpoint(const std::string& host) {
   return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":")" + host +
-         R"(-openstack-vm1-port1","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm1","node":")" +
+         R"(-openstack-vm1-port1","namespace":"openstack","labels":{"projectcalico.org/namespace":"openstack"}},"spec":{"orchestrator":"openstack","workload":"vm1","node":")" +
          host +
          R"(","endpoint":"port1","interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.65.0.2/32"]}})";
 }
@@ -91,8 +91,11 @@ TEST(Intake, SnapshotThenDeltas) {
   f.settle();
   ASSERT_EQ(f.outputs.size(), 2u);
   EXPECT_EQ(std::get<calc::Delta>(f.outputs[1]).changes.workloads_removed.size(), 1u);
+  EXPECT_THAT(f.metrics.text(), HasSubstr("percale_path_seconds_count{step=\"receive\"} 1\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_active_local_endpoints 0\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_resync_state 3\n"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_cluster_num_workload_endpoints 1\n"));  // that of h2
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_label_index_num_endpoints 1\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_calc_graph_updates_processed{type=\"WorkloadEndpointKey\"} 3\n"));
   EXPECT_TRUE(f.leaves.empty());
 }
@@ -137,6 +140,74 @@ TEST(Intake, BadObjectsAreSetAsideNamedAndCounted) {
   EXPECT_THAT(f.metrics.text(), HasSubstr("percale_bad_objects 0\n"));
 }
 
+// A good value that a bad one replaces: what it closed stays closed.
+TEST(Intake, TheLastGoodValueStaysUntilRepairedOrDeleted) {
+  struct Case {
+    std::string key, good, unusable;  // `unusable` is JSON, but refused
+  };
+  const Case cases[] = {
+      {endpoint_key("h1"), endpoint("h1"), R"({"spec":{"node":"h1","ipNetworks":["nonsense"]}})"},
+      {kRoot + "hostendpoints/he", R"({"spec":{"node":"h1","interfaceName":"eth0","profiles":["p"]}})",
+       R"({"spec":{"node":"h1","interfaceName":"eth0","expectedIPs":["nonsense"]}})"},
+      {kRoot + "globalnetworkpolicies/gp",
+       R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Deny"}]}})j",
+       R"j({"spec":{"selector":"all((","types":["Ingress"],"ingress":[{"action":"Deny"}]}})j"},
+      {kRoot + "networkpolicies/openstack/np",
+       R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Deny"}]}})j",
+       R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Dney"}]}})j"},
+      {kRoot + "tiers/strict", R"({"spec":{"order":1,"defaultAction":"Deny"}})", R"({"spec":{"order":"first"}})"},
+      {kRoot + "profiles/p", R"({"spec":{"egress":[{"action":"Deny"}]}})", R"({"spec":{"egress":[{"action":7}]}})"},
+      {kRoot + "globalnetworksets/blocked",
+       R"({"metadata":{"labels":{"role":"blocked"}},"spec":{"nets":["10.9.0.0/16"]}})",
+       R"({"metadata":{"labels":{"role":"blocked"}},"spec":{"nets":{"10.9.0.0":"16"}}})"},
+      {kRoot + "networksets/openstack/blocked",
+       R"({"metadata":{"labels":{"role":"blocked"}},"spec":{"nets":["10.8.0.0/16"]}})", R"({"metadata":5})"},
+      {kRoot + "ippools/pool", R"({"spec":{"cidr":"10.65.0.0/16","natOutgoing":true}})", R"({"spec":{"cidr":"x"}})"},
+      {kRoot + "nodes/h2", R"({"spec":{"bgp":{"ipv4Address":"10.0.0.2/24"}}})", "[]"},
+  };
+  std::map<std::string, std::string> world = {
+      {kRoot + "globalnetworkpolicies/user",
+       R"j({"spec":{"selector":"all()","tier":"strict","types":["Ingress"],"ingress":[{"action":"Deny","source":{"selector":"role == 'blocked'"}}]}})j"}};
+  world[endpoint_key("h1")] = endpoint("h1");
+  for (const Case& c : cases) world[c.key] = c.good;
+  for (const Case& c : cases) {
+    for (const std::string& bad : {std::string("{broken"), c.unusable}) {
+      SCOPED_TRACE(c.key + " " + bad);
+      Fixture f;
+      f.start(world);
+      ASSERT_EQ(f.outputs.size(), 1u);
+      calc::State before;
+      calc::apply(before, f.outputs[0]);
+      f.store.write(c.key, bad);
+      f.settle();
+      EXPECT_EQ(f.outputs.size(), 1u) << "something changed";
+      EXPECT_THAT(f.log.lines, HasSubstr("data.bad_object"));
+      EXPECT_THAT(f.metrics.text(), HasSubstr("percale_bad_objects 1\n"));
+
+      // Nor does reading everything again lose it.
+      f.store.disconnect();
+      f.store.write(kRoot + "nodes/other", R"({"spec":{}})");
+      f.store.compact_now();
+      f.store.reconnect();
+      f.settle();
+      EXPECT_THAT(f.log.lines, HasSubstr("calc.resync"));
+      calc::State after = before;
+      for (std::size_t i = 1; i < f.outputs.size(); ++i) calc::apply(after, f.outputs[i]);
+      after.nodes.erase(f.names.intern("other"));
+      EXPECT_TRUE(calc::equal(before, after));
+      EXPECT_THAT(f.metrics.text(), HasSubstr("percale_bad_objects 1\n"));
+      EXPECT_TRUE(f.leaves.empty());
+
+      f.store.write(c.key, std::nullopt);
+      f.settle();
+      for (std::size_t i = 1; i < f.outputs.size(); ++i) calc::apply(after, f.outputs[i]);
+      after.nodes.erase(f.names.intern("other"));
+      EXPECT_FALSE(calc::equal(before, after)) << "deleting it must count";
+      EXPECT_THAT(f.log.lines, HasSubstr(c.key + " is gone"));
+    }
+  }
+}
+
 TEST(Intake, ConfigurationChanges) {
   struct Case {
     const char* name;
@@ -152,7 +223,6 @@ TEST(Intake, ConfigurationChanges) {
       {"this node", kFelix + "node.h1", R"({"spec":{"maxIpsetSize":9}})", ShutdownCause::kConfigChanged},
       {"live", kFelix + "default", R"({"spec":{"healthTimeoutOverrides":[{"name":"X","timeout":"5s"}]}})",
        std::nullopt},
-      {"fatal", kFelix + "default", R"({"spec":{"interfacePrefix":"not good"}})", ShutdownCause::kFatal},
       {"not ready", kCluster, R"({"spec":{"clusterType":"openstack","datastoreReady":false}})",
        ShutdownCause::kDatastoreUnready},
       {"gone", kCluster, std::nullopt, ShutdownCause::kDatastoreUnready},
@@ -188,10 +258,53 @@ TEST(Intake, WhatConfiguresTheAgentStaysWhileItCannotBeRead) {
     EXPECT_TRUE(f.leaves.empty()) << key;
     EXPECT_THAT(f.log.lines, HasSubstr("data.bad_object"));
   }
+  f.store.disconnect();
+  f.store.write(kRoot + "nodes/other", R"({"spec":{}})");
+  f.store.compact_now();
+  f.store.reconnect();
+  f.settle();
+  EXPECT_THAT(f.log.lines, HasSubstr("calc.resync"));
+  EXPECT_TRUE(f.leaves.empty());
   f.store.write(kCluster, std::nullopt);
   f.settle();
   ASSERT_FALSE(f.leaves.empty());
   EXPECT_EQ(f.leaves.front().first, ShutdownCause::kDatastoreUnready);
+}
+
+TEST(Intake, AConfigurationWithErrorsLeavesTheFormerOneInForce) {
+  Fixture f;
+  f.start();
+  const auto said = [&] {
+    std::size_t times = 0;
+    for (std::size_t at = f.log.lines.find("config.refused"); at != f.log.lines.npos;
+         at = f.log.lines.find("config.refused", at + 1)) {
+      ++times;
+    }
+    return times;
+  };
+  for (const char* bad : {R"({"spec":{"interfacePrefix":"not good"}})", R"({"spec":{"interfacePrefix":5}})"}) {
+    f.log.lines.clear();
+    f.store.write(kFelix + "default", bad);
+    f.settle();
+    f.store.write(kFelix + "node.h2", R"({"spec":{"maxIpsetSize":9}})");  // another reason to look again
+    f.settle();
+    EXPECT_TRUE(f.leaves.empty()) << bad;
+    EXPECT_EQ(said(), 1u) << f.log.lines;
+    EXPECT_THAT(f.log.lines, HasSubstr("nterfacePrefix: ")) << bad;
+    EXPECT_THAT(f.metrics.text(), HasSubstr("percale_configuration_errors 1\n"));
+    EXPECT_TRUE(f.health.summary().ready);
+    EXPECT_THAT(f.health.summary().table, HasSubstr("the former one stays in force"));
+  }
+  // New endpoints are protected meanwhile.
+  f.store.write(endpoint_key("h1"), endpoint("h1"));
+  f.settle();
+  EXPECT_EQ(f.outputs.size(), 2u);
+  f.store.write(kFelix + "default", R"({"spec":{"interfacePrefix":"tap"}})");
+  f.settle();
+  EXPECT_TRUE(f.leaves.empty());
+  EXPECT_THAT(f.log.lines, HasSubstr("config.repaired"));
+  EXPECT_THAT(f.metrics.text(), HasSubstr("percale_configuration_errors 0\n"));
+  EXPECT_THAT(f.health.summary().table, Not(HasSubstr("former")));
 }
 
 // What changed between reading the configuration and the first snapshot must not be lost.

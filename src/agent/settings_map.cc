@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "bgp/local_settings.h"
+
 namespace agent {
 namespace {
 
@@ -133,6 +135,7 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   out.workload.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
   out.workload.floating_ips = render.floating_ips;
   out.max_set_elements = static_cast<std::uint32_t>(resolved.integer(P::kMaxIpsetSize));
+  out.program_routes = !resolved.flag(P::kRouteSyncDisabled);
   out.remove_external_routes = resolved.flag(P::kRemoveExternalRoutes);
   out.sets_refresh = resolved.duration(P::kIpsetsRefreshInterval);
   out.routes_refresh = resolved.duration(P::kRouteRefreshInterval);
@@ -190,6 +193,21 @@ calc::RouteSource route_source(const config::Resolved& resolved, const config::E
   return workloads ? calc::RouteSource::kWorkloads : calc::RouteSource::kIpam;
 }
 
+std::optional<HttpTls> metrics_tls(const config::Resolved& resolved) {
+  HttpTls out;
+  out.certificate_file = resolved.text(P::kPrometheusMetricsCertFile);
+  out.key_file = resolved.text(P::kPrometheusMetricsKeyFile);
+  if (out.certificate_file.empty() && out.key_file.empty()) return std::nullopt;
+  out.ca_file = resolved.text(P::kPrometheusMetricsCAFile);
+  const std::string& clients = resolved.text(P::kPrometheusMetricsClientAuth);
+  using Auth = HttpTls::ClientAuth;
+  out.client_auth = clients == "RequireAnyClientCert"      ? Auth::kRequireAny
+                    : clients == "VerifyClientCertIfGiven" ? Auth::kVerifyIfGiven
+                    : clients == "NoClientCert"            ? Auth::kNone
+                                                           : Auth::kRequireAndVerify;
+  return out;
+}
+
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment) {
   bgp::Settings out;
   out.node_name = resolved.text(P::kFelixHostname);
@@ -201,6 +219,19 @@ bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Envir
   const auto [end, error] = std::from_chars(as_number.data(), as_number.data() + as_number.size(), number);
   if (error == std::errc() && end == as_number.data() + as_number.size() && number > 0) out.as_number = number;
   out.workload_prefixes = resolved.texts(P::kInterfacePrefix);
+  const std::string& host_routes = resolved.text(P::kBIRDHostRoutes);
+  out.host_routes = host_routes == "On"    ? bgp::HostRouteRule::kOn
+                    : host_routes == "Off" ? bgp::HostRouteRule::kOff
+                                           : bgp::HostRouteRule::kAuto;
+  out.peers = bgp::parse_local_peers(resolved.text(P::kBIRDPeers), out.problems);
+  out.tunnel_networks = bgp::parse_tunnel_networks(resolved.text(P::kBIRDTunnelNetworks), out.problems);
+  out.include_file = resolved.text(P::kBIRDIncludeFile);
+  out.recovery_wait = std::chrono::seconds(resolved.integer(P::kBIRDRecoveryWaitSecs));
+  const std::string& bfd = resolved.text(P::kBIRDBFD);
+  out.bfd.use = bfd == "Peers" ? bgp::BfdUse::kPeers : bfd == "All" ? bgp::BfdUse::kAll : bgp::BfdUse::kOff;
+  if (resolved.text(P::kBIRDBFDLoss) == "Graceful") out.bfd.loss = bgp::BfdLoss::kGraceful;
+  out.bfd.interval = std::chrono::milliseconds(resolved.integer(P::kBIRDBFDIntervalMillis));
+  out.bfd.multiplier = static_cast<int>(resolved.integer(P::kBIRDBFDMultiplier));
   return out;
 }
 

@@ -1,6 +1,7 @@
 // settings_map.h: configuration parameters as the settings of the parts. Pure; the only place that knows both sides.
 #pragma once
 
+#include "agent/http_server.h"
 #include "base/symbol.h"
 #include "bgp/inputs.h"
 #include "calc/network/route_resolver.h"
@@ -29,8 +30,10 @@ dataplane::TunnelSettings tunnel_settings(const config::Resolved& resolved, cons
 // Where routes to other hosts' guests come from; kNone if BIRD makes all of them. OpenStack allocates no blocks for
 // guests, so there RouteSource is WorkloadIPs unless somebody has set it.
 calc::RouteSource route_source(const config::Resolved& resolved, const config::Encapsulation& encapsulation);
-// The BGP part has no parameters of Felix's but these; the rest is Calico's environment for its BGP container:
-// CALICO_ROUTER_ID, IP and IP6, AS (spec bgp §2).
+// Nothing when metrics are served in clear.
+std::optional<HttpTls> metrics_tls(const config::Resolved& resolved);
+// From our own parameters (BIRD…) and from Calico's environment for its BGP container: CALICO_ROUTER_ID, IP and IP6, AS
+// (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);
 
 }  // namespace agent

@@ -69,8 +69,10 @@ void Startup::attempt() {
   const config::Resolved& resolved = result_.local.resolution.resolved;
   ports_.local_known(resolved);
   if (has_errors(result_.local.resolution.diagnostics) || !config::validate(resolved).empty()) {
-    log_diagnostics(log_, result_.local.resolution.diagnostics);
-    log_diagnostics(log_, config::validate(resolved));
+    config::Diagnostics all = result_.local.resolution.diagnostics;
+    const config::Diagnostics missing = config::validate(resolved);
+    all.insert(all.end(), missing.begin(), missing.end());
+    say(all);
     return retry("the configuration has errors", "config.errors");
   }
   auto datastore = config::datastore_settings(result_.local.environment, resolved);
@@ -137,27 +139,24 @@ void Startup::evaluate() {
   if (has_errors(unparsable)) {
     std::string keys;
     for (const config::Diagnostic& d : unparsable) keys += (keys.empty() ? "" : ", ") + d.parameter;
-    log_diagnostics(log_, unparsable);
+    say(unparsable);
     return retry("not a JSON object: " + keys + "; write it again with percalectl, or delete it", "config.errors");
   }
   result_.configuration = tracker.evaluate();
   if (!result_.configuration.datastore_ready) {
-    // Ready, so that an orchestrator's rolling upgrade goes on while data is migrated.
-    health_.report(std::string(kStartupReporter), true, true, "waiting for the datastore to be ready");
-    if (last_problem_ != "not ready") {
-      log_.warning("store.not_ready",
-                   "The datastore is not marked as ready; waiting. ClusterInformation 'default' must exist with "
-                   "spec.datastoreReady "
-                   "true: the Neutron driver creates it, or use percalectl apply");
-      last_problem_ = "not ready";
-    }
-    timer_ = loop_.after(kRetry, [this] { read(); });
-    return;
+    return wait("store.not_ready", "waiting for the datastore to be ready",
+                "The datastore is not marked as ready; waiting. ClusterInformation 'default' must exist with "
+                "spec.datastoreReady true: the Neutron driver creates it, or use percalectl apply");
+  }
+  if (!config::is_leader(result_.configuration.resolved)) {
+    return wait("config.other_product", "the cluster belongs to another product",
+                "ClusterInformation 'default' says that this cluster belongs to another product (spec.variant is not "
+                "Calico); nothing is programmed until it says otherwise");
   }
   config::Diagnostics all = std::move(unparsable);
   all.insert(all.end(), result_.configuration.diagnostics.begin(), result_.configuration.diagnostics.end());
   if (has_errors(all)) {
-    log_diagnostics(log_, all);
+    say(all);
     return retry("the configuration has errors", "config.errors");
   }
   result_.configuration.diagnostics = std::move(all);
@@ -166,6 +165,20 @@ void Startup::evaluate() {
   result_.encapsulation = config::encapsulation(result_.configuration.resolved, modes);
   const auto done = std::move(done_);
   done(std::move(result_));  // may destroy *this
+}
+
+// Ready, so that an orchestrator's rolling upgrade goes on while data is migrated.
+void Startup::wait(std::string_view event, std::string_view what, const std::string& text) {
+  health_.report(std::string(kStartupReporter), true, true, std::string(what));
+  if (what != last_problem_) log_.warning(event, text);
+  last_problem_ = what;
+  timer_ = loop_.after(kRetry, [this] { read(); });
+}
+
+void Startup::say(const config::Diagnostics& diagnostics) {
+  if (diagnostics == said_) return;
+  log_diagnostics(log_, diagnostics);
+  said_ = diagnostics;
 }
 
 void Startup::retry(const std::string& problem, std::string_view event) {

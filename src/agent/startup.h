@@ -61,7 +61,9 @@ class Startup {
   void read();
   void got(base::Result<store::ReadReply> reply);
   void evaluate();
+  void say(const config::Diagnostics& diagnostics);  // unless that was said at the last attempt
   void retry(const std::string& problem, std::string_view event);
+  void wait(std::string_view event, std::string_view what, const std::string& text);
 
   base::Loop& loop_;
   base::Log& log_;
@@ -71,6 +73,7 @@ class Startup {
   StartupResult result_;
   base::TimerId timer_{};
   std::string last_problem_;
+  config::Diagnostics said_;
   std::size_t outstanding_ = 0;
   std::optional<base::Error> failure_;
   std::map<std::string, std::string> documents_;  // key -> value

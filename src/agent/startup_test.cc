@@ -121,6 +121,20 @@ TEST(Startup, WaitsReadyForTheDatastoreFlag) {
   EXPECT_EQ(s.opened, 1);
 }
 
+TEST(Startup, AClusterOfAnotherProductIsNotProgrammed) {
+  Starting s;
+  s.initial = {{kCluster, R"({"spec":{"datastoreReady":true,"variant":"Other"}})"}};
+  s.startup.start();
+  s.loop.advance(seconds(5));
+  EXPECT_FALSE(s.result);
+  EXPECT_TRUE(s.health.summary().ready);
+  EXPECT_THAT(s.health.summary().table, HasSubstr("another product"));
+  EXPECT_EQ(s.log.lines.find("config.other_product"), s.log.lines.rfind("config.other_product"));
+  s.store->write(kCluster, R"({"spec":{"datastoreReady":true,"variant":"Calico"}})");
+  s.loop.advance(seconds(2));
+  EXPECT_TRUE(s.result);
+}
+
 TEST(Startup, AnUnreachableDatastoreIsSaidOnceAndTriedAgain) {
   Starting s;
   s.initial = {{kCluster, kReadyCluster}};
@@ -145,7 +159,9 @@ TEST(Startup, AFatalValueInTheDatastoreIsNamedUntilRepaired) {
   s.startup.start();
   s.loop.advance(seconds(5));
   EXPECT_FALSE(s.result);
-  EXPECT_THAT(s.log.lines, HasSubstr("config.problem InterfacePrefix: not an interface name"));
+  const std::string problem = "config.problem InterfacePrefix: not an interface name";
+  EXPECT_THAT(s.log.lines, HasSubstr(problem));
+  EXPECT_EQ(s.log.lines.find(problem), s.log.lines.rfind(problem)) << "said more than once";
   s.store->write(kFelix + "default", R"({"spec":{"interfacePrefix":"tap"}})");
   s.loop.advance(seconds(2));
   EXPECT_TRUE(s.result);
@@ -153,7 +169,8 @@ TEST(Startup, AFatalValueInTheDatastoreIsNamedUntilRepaired) {
 
 // Starting without it would mean the default interface prefix, and every guest unprotected.
 TEST(Startup, AConfigurationThatNobodyCanReadIsNamedUntilRepaired) {
-  for (const char* bad : {"{broken", "", "[]", R"({"spec":7})", R"({"spec":{"interfacePrefix":{"a":[]}}})"}) {
+  for (const char* bad : {"{broken", "", "[]", R"({"spec":7})", R"({"spec":{"interfacePrefix":{"a":[]}}})",
+                          R"({"spec":{"interfacePrefix":5}})"}) {
     Starting s;
     s.initial = {{kCluster, kReadyCluster}, {kFelix + "default", bad}};
     s.startup.start();
@@ -290,6 +307,23 @@ TEST(SettingsMap, BgpFromTheEnvironment) {
   EXPECT_FALSE(bgp.address_v6);
   EXPECT_EQ(bgp.as_number, 64513u);
   EXPECT_EQ(bgp.router_id, "hash");
+}
+
+TEST(SettingsMap, BgpFromOwnParameters) {
+  config::RawSources sources;
+  sources.set(config::Source::kEnvironment, {{"BIRDPeers", "192.0.2.1 as 64512, nonsense"},
+                                             {"BIRDTunnelNetworks", "10.65.0.0/16 CrossSubnet"},
+                                             {"BIRDBFD", "all"},
+                                             {"BIRDBFDIntervalMillis", "100"},
+                                             {"BIRDHostRoutes", "On"}});
+  const bgp::Settings bgp = bgp_settings(config::resolve(sources, "h1", {}).resolved, {});
+  ASSERT_EQ(bgp.peers.size(), 1u);
+  EXPECT_EQ(bgp.problems.size(), 1u);
+  ASSERT_EQ(bgp.tunnel_networks.size(), 1u);
+  EXPECT_EQ(bgp.tunnel_networks[0].mode, model::EncapMode::kCrossSubnet);
+  EXPECT_EQ(bgp.bfd.use, bgp::BfdUse::kAll);
+  EXPECT_EQ(bgp.bfd.interval, std::chrono::milliseconds(100));
+  EXPECT_EQ(bgp.host_routes, bgp::HostRouteRule::kOn);
 }
 
 }  // namespace

@@ -90,6 +90,24 @@ struct Calculator::Stages {
   }
   void take(model::DocumentChange&) {}
 
+  void keep(const model::WorkloadEndpointChange& change) {
+    routes.keep(change.key);
+    sets.keep(change.key);
+    locals.keep(change.key);
+  }
+  void keep(const model::HostEndpointChange& change) {
+    sets.keep(change.key);
+    locals.keep(change.key);
+  }
+  void keep(const model::NetworkSetChange& change) { sets.keep(change.key); }
+  void keep(const model::PolicyChange& change) { policies.keep(change.key); }
+  void keep(const model::TierChange& change) { policies.keep_tier(change.key.name); }
+  void keep(const model::ProfileChange& change) { profiles.keep(change.key.name); }
+  void keep(const model::IpPoolChange& change) { network.keep(change.key); }
+  void keep(const model::NodeChange& change) { network.keep(change.key); }
+  void keep(const model::IpamBlockChange& change) { routes.keep(change.key); }
+  void keep(const model::DocumentChange&) {}
+
   void erase_profile(Symbol name) {
     set_profile_labels(name, {});
     profiles.erase(name);
@@ -159,6 +177,10 @@ void Calculator::update(model::Update update) {
   std::visit([&](auto& change) { stages_->take(change); }, update);
 }
 
+void Calculator::keep(const model::Update& update) {
+  std::visit([&](const auto& change) { stages_->keep(change); }, update);
+}
+
 void Calculator::in_sync() { stages_->in_sync = true; }
 void Calculator::resync_begin() { stages_->resync_begin(); }
 void Calculator::resync_end() { stages_->resync_end(); }
@@ -169,6 +191,16 @@ std::optional<Output> Calculator::flush() {
   if (!std::exchange(stages_->snapshot_sent, true)) return Snapshot{std::move(changes)};
   if (changes.empty()) return std::nullopt;
   return Delta{std::move(changes)};
+}
+
+CloudCounts Calculator::counts() const {
+  const Stages& s = *stages_;
+  return {.workload_endpoints = s.sets.workload_count(),
+          .host_endpoints = s.sets.host_endpoint_count(),
+          .network_sets = s.sets.network_set_count(),
+          .tiers = s.policies.tier_count(),
+          .policies = s.policies.policy_count(),
+          .profiles = s.profiles.count()};
 }
 
 const std::vector<model::Diagnostic>& Calculator::problems() const { return stages_->problems; }

@@ -25,6 +25,16 @@
 
 namespace calc {
 
+// Of the whole cloud, for metrics.
+struct CloudCounts {
+  std::size_t workload_endpoints = 0;
+  std::size_t host_endpoints = 0;
+  std::size_t network_sets = 0;
+  std::size_t tiers = 0;
+  std::size_t policies = 0;
+  std::size_t profiles = 0;
+};
+
 class Calculator {
  public:
   // An endpoint is local if its node is `hostname`; spelled as in the datastore. Workload endpoints without interface
@@ -37,11 +47,17 @@ class Calculator {
   // Taken by value: moving an update in saves copying its rules.
   void update(model::Update update);
 
+  // What this update is about is still there, but its new value cannot be used: it stays as it was, also over a resync.
+  // The update's own value is not looked at.
+  void keep(const model::Update& update);
+
   void in_sync();
   void resync_begin();
   void resync_end();
 
   std::optional<Output> flush();
+
+  CloudCounts counts() const;
 
   // What is wrong with the objects themselves or between them, as of the last flush; sorted.
   const std::vector<model::Diagnostic>& problems() const;

@@ -38,7 +38,8 @@ config::Configuration configuration_of(const std::vector<model::DocumentChange>&
       case model::DocumentKind::kNode: tracker.node(change.key.name, document); break;
       case model::DocumentKind::kBgpConfiguration:
       case model::DocumentKind::kBgpPeer:
-      case model::DocumentKind::kBgpFilter: break;
+      case model::DocumentKind::kBgpFilter:
+      case model::DocumentKind::kBlockAffinity: break;
     }
   }
   return tracker.evaluate();

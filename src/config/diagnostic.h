@@ -23,7 +23,7 @@ std::string_view label(Source source);  // "datastore (global)", as in Calico's 
 enum class Severity {
   kNote,     // nothing is wrong, but the reader may not expect it
   kWarning,  // a value is ignored or replaced by its default
-  kError,    // the agent does not start with this, or leaves when it appears
+  kError,    // the agent does not start with this, and keeps its former configuration when it appears
 };
 
 struct Diagnostic {
@@ -36,6 +36,7 @@ struct Diagnostic {
 
   // warning: InterfacePrefix from config file: 'tap,': not an interface name; use …
   std::string text() const;
+  friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };
 
 using Diagnostics = std::vector<Diagnostic>;

@@ -67,6 +67,12 @@ class Resolver {
     std::optional<Value> value = parse(source, parameter, text);
     if (!value || taken_[index(parameter.id)]) return;
     taken_[index(parameter.id)] = true;
+    // Switching off what is not there has the effect that is wanted.
+    const bool off = std::holds_alternative<bool>(*value) && !std::get<bool>(*value);
+    if (parameter.has(kIgnored) && !off && *value != default_of(parameter)) {
+      say(Severity::kWarning, source, parameter, text, "has no effect in Percale",
+          "remove it, unless Calico's agent uses the same configuration");
+    }
     result_.resolved.set(parameter.id, *std::move(value), source);
   }
 
@@ -153,6 +159,8 @@ Diagnostics validate(const Resolved& resolved) {
          "use " + expectation(info(Parameter::kFelixHostname).type));
   demand(out, resolved.text(Parameter::kDatastoreType) != "kubernetes", "DatastoreType",
          "the kubernetes datastore is not supported", "use etcdv3, or dir:PATH for a directory of resource files");
+  demand(out, resolved.flag(Parameter::kUseInternalDataplaneDriver), "UseInternalDataplaneDriver",
+         "external data plane drivers are not supported", "remove it");
   if (resolved.text(Parameter::kDatastoreType) == "etcdv3" && resolved.texts(Parameter::kEtcdEndpoints).empty()) {
     const bool whole = !resolved.text(Parameter::kEtcdScheme).empty() && !resolved.text(Parameter::kEtcdAddr).empty();
     demand(out, whole, "EtcdAddr", "no etcd server is configured", "set EtcdEndpoints, or EtcdScheme and EtcdAddr");

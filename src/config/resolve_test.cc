@@ -101,6 +101,18 @@ TEST(Resolve, UnknownParameterIsNamedWithTheNearestOne) {
             "InterfacePrefix?");
 }
 
+TEST(Resolve, WhatHasNoEffectIsNamedUnlessItIsTheDefault) {
+  RawSources sources;
+  sources.set(Source::kFile,
+              {{"WireguardEnabled", "true"}, {"BPFEnabled", "false"}, {"ServiceLoopPrevention", "Reject"}, {"UsageReportingEnabled", "false"}});
+  sources.set(Source::kGlobal, {{"WireguardEnabled", "true"}});
+  const Resolution r = resolve(sources, "h", {});
+  ASSERT_EQ(r.diagnostics.size(), 1u);
+  EXPECT_EQ(r.diagnostics[0].severity, Severity::kWarning);
+  EXPECT_THAT(r.diagnostics[0].text(),
+              ::testing::HasSubstr("WireguardEnabled from config file = 'true': has no effect"));
+}
+
 TEST(Resolve, TwoSpellingsInOneSourceAreDecidedAndReported) {
   const Resolution resolution = resolve_all({{Source::kFile, {{"HealthPort", "1"}, {"healthport", "2"}}}});
   EXPECT_EQ(resolution.resolved.integer(P::kHealthPort), 2);
@@ -195,11 +207,11 @@ TEST(Derived, FilterSettingsRouteTablesAndTheRest) {
   EXPECT_THAT(route_tables(resolved({{"RouteTableRange", "10-20"}, {"RouteTableRanges", "250-260"}})),
               ElementsAre(TableRange{250, 252}, TableRange{256, 260}));
 
+  EXPECT_TRUE(is_leader(resolved({})));
+  EXPECT_FALSE(is_leader(resolved({{"Variant", "Other"}})));
   EXPECT_EQ(watchdog_timeout(resolved({{"DataplaneWatchdogTimeout", "5"}})), std::chrono::seconds(20));
   EXPECT_EQ(region_text(resolved({})), "no-region");
   EXPECT_EQ(region_text(resolved({{"OpenstackRegion", "east"}})), "region-east");
-  EXPECT_TRUE(is_leader(resolved({})));
-  EXPECT_FALSE(is_leader(resolved({{"Variant", "Other"}})));
   EXPECT_FALSE(metadata_address(resolved({{"MetadataAddr", "metadata.example"}})));
   EXPECT_TRUE(metadata_address(resolved({})));
   EXPECT_EQ(log_level("WARNING"), base::LogLevel::kWarning);

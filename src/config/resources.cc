@@ -42,6 +42,47 @@ bool is_duration(const ParameterInfo& parameter) {
   return parameter.type.kind == Kind::kSeconds || parameter.type.kind == Kind::kMilliseconds;
 }
 
+// Written as text in the resource; a number or truth value in its place is a mistake that must not become a name.
+bool is_text(const ParameterInfo& parameter) {
+  switch (parameter.type.kind) {
+    case Kind::kOneOf:
+    case Kind::kText:
+    case Kind::kFile:
+    case Kind::kExistingFile:
+    case Kind::kProgram:
+    case Kind::kHostname:
+    case Kind::kHostAddress:
+    case Kind::kRegion:
+    case Kind::kAuthority:
+    case Kind::kInterfaceParameter:
+    case Kind::kLogRate:
+    case Kind::kRegex:
+    case Kind::kDatastoreType:
+    case Kind::kIpv4:
+    case Kind::kIpv6:
+    case Kind::kEndpointList:
+    case Kind::kInterfaceList:
+    case Kind::kInterfaceParameterList:
+    case Kind::kInterfaceRegexList:
+    case Kind::kCidrList: return true;
+    case Kind::kBoolean:
+    case Kind::kOptionalBoolean:
+    case Kind::kInteger:
+    case Kind::kSeconds:
+    case Kind::kMilliseconds:
+    case Kind::kMarkMask:
+    case Kind::kDscp:
+    case Kind::kPortList:
+    case Kind::kPortRange:
+    case Kind::kPortRangeList:
+    case Kind::kRouteTableRange:
+    case Kind::kRouteTableRanges:
+    case Kind::kKeyValues:
+    case Kind::kKeyDurations: break;
+  }
+  return false;
+}
+
 // Turns one FelixConfiguration into raw parameters.
 class SpecReader {
  public:
@@ -59,7 +100,7 @@ class SpecReader {
     } else if (parameter->type.kind == Kind::kKeyDurations) {
       text = timeouts(value);
     } else if (const json::array* list = value.if_array()) {
-      text = joined(*list);
+      text = joined(*parameter, *list);
     } else if (const json::object* object = value.if_object()) {
       text = pairs(*parameter, *object);
     } else {
@@ -67,7 +108,8 @@ class SpecReader {
     }
     // Not ignored: the default may be the opposite of what was meant, such as the prefix of the guests' interfaces.
     if (!text) {
-      return report(name, json::serialize(value), "has the wrong form", "write it as `percalectl explain` says",
+      return report(name, json::serialize(value), "has the wrong form",
+                    "use " + expectation(parameter->type) + ", as `percalectl explain FelixConfiguration` says",
                     Severity::kError);
     }
     if (!text->empty()) out_.raw[std::string(parameter->name)] = *std::move(text);
@@ -81,13 +123,18 @@ class SpecReader {
       const auto duration = parse_duration(view(value.get_string()));
       if (duration) return seconds_text(parameter.type.kind == Kind::kMilliseconds ? *duration * 1000 : *duration);
     }
+    return item_text(parameter, value);
+  }
+
+  static std::optional<std::string> item_text(const ParameterInfo& parameter, const json::value& value) {
+    if (is_text(parameter) && !value.is_string()) return std::nullopt;
     return scalar_text(value);
   }
 
-  std::optional<std::string> joined(const json::array& list) {
+  std::optional<std::string> joined(const ParameterInfo& parameter, const json::array& list) {
     std::vector<std::string> items;
     for (const json::value& item : list) {
-      auto text = scalar_text(item);
+      auto text = item_text(parameter, item);
       if (!text) return std::nullopt;
       items.push_back(*std::move(text));
     }

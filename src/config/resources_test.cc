@@ -75,6 +75,22 @@ TEST(FelixConfiguration, WhatCannotBeUsedIsReportedAndTheRestCounts) {
   EXPECT_THAT(from_felix_configuration(parse("{}"), Source::kGlobal).raw, IsEmpty());
 }
 
+// interfacePrefix 5 would mean that interfaces beginning with "5" belong to guests, and no other.
+TEST(FelixConfiguration, ANumberIsNoText) {
+  for (const char* bad : {R"({"spec":{"interfacePrefix":5}})", R"({"spec":{"interfacePrefix":true}})",
+                          R"({"spec":{"metadataAddr":0.5}})", R"({"spec":{"externalNodesList":["10.0.0.0/8",5]}})"}) {
+    const ResourceParameters p = from_felix_configuration(parse(bad), Source::kGlobal);
+    EXPECT_THAT(p.raw, IsEmpty()) << bad;
+    ASSERT_EQ(p.diagnostics.size(), 1u) << bad;
+    EXPECT_EQ(p.diagnostics[0].severity, Severity::kError);
+    EXPECT_THAT(p.diagnostics[0].text(), HasSubstr("has the wrong form; use ")) << bad;
+  }
+  // Where a number or text may stand.
+  const ResourceParameters good =
+      from_felix_configuration(parse(R"({"spec":{"maxIpsetSize":5,"natPortRange":5,"bpfEnabled":true}})"), {});
+  EXPECT_THAT(good.diagnostics, IsEmpty());
+}
+
 TEST(FelixConfiguration, AnnotationsOverrideFieldsInAnySpelling) {
   const ResourceParameters p = from_felix_configuration(
       parse(

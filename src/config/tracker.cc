@@ -1,5 +1,7 @@
 #include "config/tracker.h"
 
+#include <utility>
+
 #include <boost/json.hpp>
 
 namespace config {
@@ -22,55 +24,70 @@ ConfigTracker::ConfigTracker(RawSources local, Diagnostics local_diagnostics, st
 void ConfigTracker::felix_configuration(const std::string& name, Document document) {
   dirty_ = true;
   if (document) {
-    felix_[name] = std::move(document);
+    now_.felix[name] = std::move(document);
   } else {
-    felix_.erase(name);
+    now_.felix.erase(name);
   }
 }
 
 void ConfigTracker::cluster_information(const std::string& name, Document document) {
   if (name != "default") return;
   dirty_ = true;
-  cluster_ = std::move(document);
+  now_.cluster = std::move(document);
 }
 
 void ConfigTracker::node(const std::string& name, Document document) {
   if (name != hostname_) return;
   dirty_ = true;
-  node_ = std::move(document);
+  now_.node = std::move(document);
 }
 
 void ConfigTracker::clear() {
   dirty_ = true;
-  felix_.clear();
-  cluster_.reset();
-  node_.reset();
+  // A snapshot may be cut short by another: what neither of the two has named so far comes from before the first.
+  now_.felix.merge(before_.felix);
+  if (!now_.cluster) now_.cluster = before_.cluster;
+  if (!now_.node) now_.node = before_.node;
+  before_ = std::exchange(now_, {});
+}
+
+void ConfigTracker::keep_felix_configuration(const std::string& name) {
+  if (const auto known = before_.felix.find(name); known != before_.felix.end()) now_.felix.insert(*known);
+}
+
+void ConfigTracker::keep_cluster_information(const std::string& name) {
+  if (name == "default" && !now_.cluster) now_.cluster = before_.cluster;
+}
+
+void ConfigTracker::keep_node(const std::string& name) {
+  if (name == hostname_ && !now_.node) now_.node = before_.node;
 }
 
 Configuration ConfigTracker::evaluate() {
   dirty_ = false;
+  before_ = {};
   Configuration out;
   out.diagnostics = local_diagnostics_;
   const auto felix_raw = [&](const std::string& name, Source source) {
-    const auto found = felix_.find(name);
-    if (found == felix_.end()) return RawMap();
+    const auto found = now_.felix.find(name);
+    if (found == now_.felix.end()) return RawMap();
     ResourceParameters parameters = from_felix_configuration(*found->second, source);
     append(out.diagnostics, parameters.diagnostics);
     return std::move(parameters.raw);
   };
 
   RawMap global = felix_raw("default", Source::kGlobal);
-  if (cluster_) {
-    const ClusterParameters cluster = from_cluster_information(*cluster_);
+  if (now_.cluster) {
+    const ClusterParameters cluster = from_cluster_information(*now_.cluster);
     out.datastore_ready = cluster.datastore_ready;
     global = merged(std::move(global), cluster.raw);
   }
   sources_.set(Source::kGlobal, std::move(global));
 
-  const NodeParameters node = node_ ? from_node(*node_) : NodeParameters();
+  const NodeParameters node = now_.node ? from_node(*now_.node) : NodeParameters();
   out.host_ip = node.host_ip;
   std::vector<ScopedConfiguration> candidates;
-  for (const auto& [name, document] : felix_) {
+  for (const auto& [name, document] : now_.felix) {
     if (is_scoped_configuration(name)) candidates.push_back(scoped_configuration(*document));
   }
   const ScopedChoice choice = choose_scoped(candidates, node.labels, matches_);

@@ -38,8 +38,13 @@ class ConfigTracker {
   void felix_configuration(const std::string& name, Document document);
   void cluster_information(const std::string& name, Document document);
   void node(const std::string& name, Document document);
-  // Forgets all documents; before a snapshot that replaces them.
+  // A snapshot begins that replaces all documents: forgets those that are neither told nor kept before evaluate().
   void clear();
+  // The document is there, but cannot be read: it stays as it was, and so do the parameters it sets. The default may be
+  // the opposite of what is meant.
+  void keep_felix_configuration(const std::string& name);
+  void keep_cluster_information(const std::string& name);
+  void keep_node(const std::string& name);
 
   // Whether anything was told since the last evaluate().
   bool dirty() const { return dirty_; }
@@ -52,9 +57,13 @@ class ConfigTracker {
   Probe probe_;
   SelectorPredicate matches_;
   std::string hostname_;
-  std::map<std::string, Document> felix_;
-  Document cluster_;
-  Document node_;
+  struct Documents {
+    std::map<std::string, Document> felix;
+    Document cluster;
+    Document node;
+  };
+  Documents now_;
+  Documents before_;  // the snapshot that is being read
   bool dirty_ = true;
 };
 

@@ -66,6 +66,29 @@ TEST(ConfigTracker, ADeletedResourceUnsetsWhatItSaid) {
   EXPECT_FALSE(t.dirty());
 }
 
+TEST(ConfigTracker, WhatANewSnapshotCannotReadStays) {
+  ConfigTracker t = tracker();
+  t.felix_configuration("default", document(R"({"spec":{"healthPort":1}})"));
+  t.felix_configuration("node.h1", document(R"({"spec":{"metadataPort":2}})"));
+  t.cluster_information("default", document(R"({"spec":{"datastoreReady":true}})"));
+  t.node("h1", document(R"({"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}})"));
+  (void)t.evaluate();
+  t.clear();
+  t.keep_felix_configuration("default");
+  t.clear();  // the snapshot was cut short
+  t.keep_felix_configuration("default");
+  t.keep_felix_configuration("never.seen");
+  t.keep_cluster_information("default");
+  t.keep_node("h1");
+  const Configuration kept = t.evaluate();
+  EXPECT_EQ(kept.resolved.integer(P::kHealthPort), 1);
+  EXPECT_EQ(kept.resolved.integer(P::kMetadataPort), 8775);  // neither told nor kept
+  EXPECT_TRUE(kept.datastore_ready);
+  EXPECT_TRUE(kept.host_ip.has_value());
+  t.clear();
+  EXPECT_EQ(t.evaluate().resolved.integer(P::kHealthPort), 9099);
+}
+
 TEST(ConfigTracker, ErrorsOfAnySourceAreReported) {
   ConfigTracker t = tracker({{"felixhostname", "h9"}});
   EXPECT_EQ(t.hostname(), "h9");

@@ -10,6 +10,7 @@ namespace {
 
 constexpr base::Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr base::Duration kLastRetry = std::chrono::seconds(10);
+const std::string kNowhere;
 
 double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -39,6 +40,17 @@ kernel::IptablesSyncerOptions rules_options(const Settings& settings, base::Fami
   options.first_check = settings.rules_first_check;
   options.refresh_interval = settings.rules_refresh;
   return options;
+}
+
+void merge(render::iptables::TableChanges& earlier, const render::iptables::TableChanges& later) {
+  for (const auto& [name, chain] : later.changed) {
+    earlier.removed.erase(name);
+    earlier.changed.insert_or_assign(name, chain);
+  }
+  for (const std::string& name : later.removed) {
+    earlier.changed.erase(name);
+    earlier.removed.insert(name);
+  }
 }
 
 kernel::IptablesSyncer::Hooks hooks_of(const render::iptables::Renderer& renderer) {
@@ -141,7 +153,9 @@ void Dataplane::take(const render::iptables::RenderChanges& changes) {
   for (FamilyPlane* plane : planes_) {
     const render::iptables::FamilyChanges& family = changes[plane->family];
     kernel::take_set_changes(plane->sets, family.sets, settings_.max_set_elements);
-    plane->rules.update(family.tables);
+    for (const render::iptables::Table table : render::iptables::kTables) {
+      merge(plane->staged[table], family.tables[table]);
+    }
   }
 }
 
@@ -171,6 +185,7 @@ void Dataplane::track_workloads(const calc::Output& output) {
   }
   for (const auto& [key, workload] : changes.workloads) replace(key, workload);
   for (const model::WorkloadEndpointKey& key : changes.workloads_removed) replace(key, nullptr);
+  interfaces_changed_ = interfaces_changed_ || !touched.empty();
   follow_interfaces(touched);
   for (const model::HostEndpointKey& key : changes.host_endpoints_removed) host_removed_.insert(key);
   for (const auto& [key, endpoint] : changes.host_endpoints) {
@@ -185,12 +200,21 @@ void Dataplane::follow_interfaces(const std::set<std::string>& names) {
   for (const std::string& name : names) {
     const auto owner = owners.find(name);
     interfaces_.want(name, owner == owners.end() ? nullptr : owner->second.endpoint);
+    for (const model::WorkloadEndpointKey& key : by_interface_[name]) {
+      Workload& entry = workloads_.at(key);
+      const bool owns = owner != owners.end() && owner->second.key == key && entry.workload->interface->active;
+      const std::string& placed = owns ? name : kNowhere;
+      if (entry.placed == placed) continue;
+      entry.placed = placed;
+      entry.since = last_turn_ + 1;
+    }
   }
 }
 
 void Dataplane::on_link(const kernel::Link& link) {
   interfaces_.link(link);
   if (tunnels_) tunnels_->link(link);
+  interfaces_changed_ = interfaces_changed_ || !running_.contains(link.name);
   running_[link.name] = link.running;
   schedule();
 }
@@ -199,6 +223,7 @@ void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
   interfaces_.link_gone(name);
   if (tunnels_) tunnels_->link_gone(name);
   running_.erase(name);
+  interfaces_changed_ = true;
   if (host_interfaces_.erase(name) > 0) take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
@@ -247,51 +272,57 @@ void Dataplane::schedule() {
 void Dataplane::turn() {
   loop_.cancel(retry_timer_);
   retry_timer_ = {};
-  turn_started_ = loop_.now();
-  turn_clean_ = true;
-  rules_failed_ = false;
-  retry_after_.reset();
+  const std::uint64_t number = ++last_turn_;
+  Turn& turn = turns_[number];
+  turn.started = loop_.now();
 
-  for (FamilyPlane* plane : planes_) note(plane->sets.apply_updates(), "IP sets");
-  const base::Instant sets_done = loop_.now();
-  path_.sets.observe(seconds(sets_done - turn_started_));
+  for (FamilyPlane* plane : planes_) note(turn, plane->sets.apply_updates(), "IP sets");
+  turn.rules_started = loop_.now();
+  path_.sets.observe(seconds(turn.rules_started - turn.started));
 
-  rules_started_ = sets_done;
-  restores_before_ = writes().rules;
+  turn.restores_before = writes().rules;
   for (FamilyPlane* plane : planes_) {
-    ++rules_pending_;
-    plane->rules.apply([this](kernel::ApplyReport report) { rules_done(std::move(report)); });
+    ++turn.pending;
+    plane->rules.update(std::exchange(plane->staged, {}));
+    plane->rules.apply([this, number, plane, mark = plane->sets.mark()](const kernel::ApplyReport& report) {
+      rules_done(number, *plane, mark, report);
+    });
   }
 
   const base::Instant routes_started = loop_.now();
-  if (tunnels_) note(tunnels_->apply(), "tunnels");
-  tunnels_ready_ = !tunnels_ || tunnels_->ready();
-  note(arp_.apply(), "static ARP");
-  for (FamilyPlane* plane : planes_) note(plane->routes.apply(), "routes");
-  note(interfaces_.configure(), "sysctls");
+  if (tunnels_) note(turn, tunnels_->apply(), "tunnels");
+  turn.tunnels_ready = !tunnels_ || tunnels_->ready();
+  note(turn, arp_.apply(), "static ARP");
+  if (settings_.program_routes) {
+    for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+  }
+  note(turn, interfaces_.configure(), "sysctls");
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
 
-void Dataplane::rules_done(kernel::ApplyReport report) {
-  note(report, "rules");
-  rules_failed_ = rules_failed_ || !report.problems.empty();
-  if (--rules_pending_ > 0) return;
-  if (writes().rules != restores_before_) path_.rules.observe(seconds(loop_.now() - rules_started_));
-  end_of_turn();
+void Dataplane::rules_done(std::uint64_t number, FamilyPlane& plane, std::uint64_t mark,
+                           const kernel::ApplyReport& report) {
+  Turn& turn = turns_.at(number);
+  note(turn, report, "rules");
+  turn.unwritten = turn.unwritten || report.unwritten;
+  // Before this family's next restore begins, so that no rule in the kernel is younger than the mark. A set may still
+  // be named by rules that could not be written; destroying it would fail and be tried for ever.
+  if (!report.unwritten) note(turn, plane.sets.apply_deletions(mark), "IP set deletions");
+  if (--turn.pending > 0) return;
+  if (writes().rules != turn.restores_before) path_.rules.observe(seconds(loop_.now() - turn.rules_started));
+  if (!turn.unwritten) written_turn_ = number;
+  end_of_turn(turn);
+  turns_.erase(number);
 }
 
-void Dataplane::end_of_turn() {
-  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it. A chain
-  // that the kernel refuses for good leaves nothing dirty.
-  if (rules_failed_ && !rules_written()) turn_clean_ = false;
-  for (FamilyPlane* plane : planes_) {
-    // A set may still be named by rules that could not be written; destroying it would fail and be tried for ever.
-    if (!plane->rules.dirty()) note(plane->sets.apply_deletions(), "IP set deletions");
-  }
+void Dataplane::end_of_turn(Turn& turn) {
+  // The syncer tries a failed table again by itself and tells nobody: another turn tells what waits for it.
+  if (turn.unwritten) turn.clean = false;
   publish_statuses();
   publish_host_statuses();
   publish_gauges();
-  const double took = seconds(loop_.now() - turn_started_);
+  look_for_misconfiguration();
+  const double took = seconds(loop_.now() - turn.started);
   if (!first_turn_done_) {
     first_turn_done_ = true;
     first_apply_time_.set(took);
@@ -307,8 +338,10 @@ void Dataplane::end_of_turn() {
   } else {
     apply_time_.observe(took);
   }
-  if (tunnels_ready_ && !std::exchange(tunnels_told_, true)) listener_.on_tunnels_ready();
-  if (turn_clean_) {
+  if (turn.tunnels_ready && !std::exchange(tunnels_told_, true)) listener_.on_tunnels_ready();
+  known_problems_ = std::move(turn.problems);
+  clean_ = turn.clean;
+  if (clean_) {
     backoff_ = {};
     if (!in_sync_) {
       in_sync_ = true;
@@ -317,28 +350,32 @@ void Dataplane::end_of_turn() {
   } else {
     failures_.add();
   }
-  arm_retry();
+  arm_retry(turn);
 }
 
-void Dataplane::note(const kernel::ApplyReport& report, std::string_view what) {
+void Dataplane::note(Turn& turn, const kernel::ApplyReport& report, std::string_view what) {
   for (const kernel::Problem& problem : report.problems) {
+    const std::string error = problem.error.text();
+    const auto [entry, fresh] = turn.problems.insert(problem.object + ": " + error);
+    if (!fresh || known_problems_.contains(*entry)) continue;
     log_.warning("dataplane.refused", "could not be brought to what is wanted; it stays closed and is tried again",
-                 {{"kind", what}, {"object", problem.object}, {"error", problem.error.text()}});
+                 {{"kind", what}, {"object", problem.object}, {"error", error}});
   }
-  if (report.retry) turn_clean_ = false;
+  if (report.retry) turn.clean = false;
   if (report.retry_after) {
-    retry_after_ = retry_after_ ? std::min(*retry_after_, *report.retry_after) : *report.retry_after;
+    turn.retry_after = turn.retry_after ? std::min(*turn.retry_after, *report.retry_after) : *report.retry_after;
   }
 }
 
-void Dataplane::arm_retry() {
-  if (!turn_clean_) {
+void Dataplane::arm_retry(const Turn& turn) {
+  std::optional<base::Duration> after = turn.retry_after;
+  if (!turn.clean) {
     backoff_ = backoff_ == base::Duration{} ? kFirstRetry : std::min(backoff_ * 2, kLastRetry);
-    retry_after_ = std::max(retry_after_.value_or(backoff_), backoff_);
+    after = std::max(after.value_or(backoff_), backoff_);
   }
-  if (!retry_after_) return;
+  if (!after) return;
   loop_.cancel(retry_timer_);
-  retry_timer_ = loop_.after(*retry_after_, [this] { schedule(); });
+  retry_timer_ = loop_.after(*after, [this] { schedule(); });
 }
 
 void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh) {
@@ -353,10 +390,6 @@ void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::
 // --- Outputs
 // ------------------------------------------------------------------------------------------------------------------
 
-bool Dataplane::rules_written() const {
-  return std::none_of(planes_.begin(), planes_.end(), [](const FamilyPlane* plane) { return plane->rules.dirty(); });
-}
-
 void Dataplane::publish_statuses() {
   for (const std::string& name : interfaces_.take_touched()) {
     const auto found = by_interface_.find(name);
@@ -365,8 +398,7 @@ void Dataplane::publish_statuses() {
     if (found->second.empty()) by_interface_.erase(found);
   }
   const auto& owners = renderer_.objects().workloads;
-  // An endpoint is up only once its rules are in: withhold "up", never "down", while a table could not be written.
-  const bool written = rules_written();
+  // An endpoint is up only once its rules are in: withhold "up", never "down".
   std::set<model::WorkloadEndpointKey> later;
   for (const model::WorkloadEndpointKey& key : std::exchange(status_dirty_, {})) {
     const auto found = workloads_.find(key);
@@ -380,13 +412,16 @@ void Dataplane::publish_statuses() {
     const std::string& interface = entry.workload->interface->name;
     const auto owner = owners.find(interface);
     const bool up = owner != owners.end() && owner->second.key == key && interfaces_.up(interface);
-    if (up && !written) {
+    if (up && entry.since > written_turn_) {
       later.insert(key);
       continue;
     }
     const EndpointStatus status = up ? EndpointStatus::kUp : EndpointStatus::kDown;
-    if (entry.told == status) continue;
+    const auto& details = entry.workload->interface;
+    const bool same = entry.told_interface && (entry.told_interface == details || *entry.told_interface == *details);
+    if (entry.told == status && same) continue;
     entry.told = status;
+    entry.told_interface = details;
     listener_.on_workload_status(key, entry.workload->interface, status);
   }
   status_dirty_ = std::move(later);
@@ -439,6 +474,28 @@ void Dataplane::publish_gauges() {
   add("sysctl", published_.sysctls, now.sysctls);
   add("tunnel", published_.tunnels, now.tunnels);
   published_ = now;
+}
+
+// Rules reach a guest only through an interface whose name begins as the configuration says: with the wrong prefix
+// nobody is protected, and nothing else fails.
+void Dataplane::look_for_misconfiguration() {
+  if (!std::exchange(interfaces_changed_, false)) return;
+  std::string now;
+  const auto matches = [this](const std::string& name) { return settings_.render.is_workload_interface(name); };
+  const auto stray = std::find_if(by_interface_.begin(), by_interface_.end(),
+                                  [&](const auto& entry) { return !entry.second.empty() && !matches(entry.first); });
+  if (stray != by_interface_.end()) {
+    now = "endpoints of this host name an interface that InterfacePrefix does not cover, for instance " + stray->first +
+          "; such a guest is not protected. Correct InterfacePrefix, or the endpoint";
+  } else if (!by_interface_.empty() &&
+             std::none_of(running_.begin(), running_.end(), [&](const auto& link) { return matches(link.first); })) {
+    now =
+        "this host has endpoints, but no interface whose name begins as InterfacePrefix says. Either no guest has been "
+        "started yet, or InterfacePrefix is wrong and guests are not protected";
+  }
+  if (now == misconfiguration_) return;
+  if (!now.empty()) log_.warning("dataplane.interface_prefix", now, {{"endpoints", workloads_.size()}});
+  misconfiguration_ = std::move(now);
 }
 
 WriteCounts Dataplane::writes() const {

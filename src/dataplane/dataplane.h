@@ -12,6 +12,9 @@
 // written at once; changes that arrive during a restore are merged by the syncers and go in the next one. What fails is
 // retried with back-off, beside the rest.
 //
+// A turn begins while the restores of earlier ones may still run. Each remembers what it covers, and steps 4 and 5
+// are done for that when its own restores end: changes that never stop coming do not keep them waiting.
+//
 // Thread rules: everything on the loop's thread. The ports, log and registry outlive the object.
 #pragma once
 
@@ -45,6 +48,7 @@ struct Settings {
   WorkloadSettings workload;
   TunnelSettings tunnels;
   std::uint32_t max_set_elements = 1'048'576;                // MaxIpsetSize
+  bool program_routes = true;                                // false: RouteSyncDisabled
   bool remove_external_routes = true;                        // RemoveExternalRoutes
   base::Duration sets_refresh = std::chrono::seconds(90);    // IpsetsRefreshInterval; zero or less: never
   base::Duration routes_refresh = std::chrono::seconds(90);  // RouteRefreshInterval
@@ -72,7 +76,7 @@ enum class EndpointStatus : std::uint8_t { kUp, kDown, kError };
 class Listener {
  public:
   virtual ~Listener() = default;
-  // What is told is what changed; no status means that the endpoint is gone.
+  // What is told is what changed, status or interface; no status means that the endpoint is gone.
   virtual void on_workload_status(const model::WorkloadEndpointKey& key,
                                   const std::shared_ptr<const model::WorkloadInterface>& interface,
                                   std::optional<EndpointStatus> status) = 0;
@@ -116,7 +120,7 @@ class Dataplane final : public kernel::LinkListener {
   void on_links_failed(const base::Error& error) override;
 
   // Nothing is waiting to be written, and no restore runs.
-  bool idle() const { return !scheduled_ && rules_pending_ == 0 && turn_clean_; }
+  bool idle() const { return !scheduled_ && turns_.empty() && clean_; }
   // Reads everything back at the next turn and corrects what differs.
   void resync();
   WriteCounts writes() const;
@@ -131,6 +135,20 @@ class Dataplane final : public kernel::LinkListener {
     kernel::IpSetSyncer sets;
     kernel::IptablesSyncer rules;
     kernel::RouteSyncer routes;
+    // Rendered, but the next turn has yet to create the sets that they name.
+    render::iptables::PerTable<render::iptables::TableChanges> staged;
+  };
+  // From the moment it writes sets until the rules it found are in.
+  struct Turn {
+    base::Instant started{};
+    base::Instant rules_started{};
+    std::uint64_t restores_before = 0;
+    int pending = 0;         // families whose rules are not in yet
+    bool clean = true;       // nothing left to retry
+    bool unwritten = false;  // a table could not be read or written
+    bool tunnels_ready = false;  // and the routes into them written
+    std::optional<base::Duration> retry_after;
+    std::set<std::string> problems;
   };
   struct PathMetrics {
     explicit PathMetrics(base::MetricRegistry& metrics);
@@ -147,15 +165,15 @@ class Dataplane final : public kernel::LinkListener {
   bool may_write() const { return snapshot_seen_ && links_in_sync_; }
   void schedule();
   void turn();
-  void rules_done(kernel::ApplyReport report);
-  void end_of_turn();
-  void note(const kernel::ApplyReport& report, std::string_view what);
-  void arm_retry();
+  void rules_done(std::uint64_t number, FamilyPlane& plane, std::uint64_t mark, const kernel::ApplyReport& report);
+  void end_of_turn(Turn& turn);
+  void note(Turn& turn, const kernel::ApplyReport& report, std::string_view what);
+  void arm_retry(const Turn& turn);
   void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
-  bool rules_written() const;
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
+  void look_for_misconfiguration();
 
   base::Loop& loop_;
   base::Log& log_;
@@ -174,25 +192,25 @@ class Dataplane final : public kernel::LinkListener {
   bool snapshot_seen_ = false;
   bool links_in_sync_ = false;
   bool scheduled_ = false;
-  int rules_pending_ = 0;  // restores under way
   bool first_turn_done_ = false;
   bool in_sync_ = false;
-  bool tunnels_ready_ = false;  // and routes have been written since
+  std::map<std::uint64_t, Turn> turns_;   // that have not ended, by number
+  std::uint64_t last_turn_ = 0;           // begun
+  std::uint64_t written_turn_ = 0;        // the last one whose rules are in, and so are those of all before
+  bool clean_ = true;                     // the turn that ended last left nothing
+  std::set<std::string> known_problems_;  // of the turn that ended last: logged already
   bool tunnels_told_ = false;
-  bool turn_clean_ = true;     // nothing left to retry in the turn under way
-  bool rules_failed_ = false;  // a table could not be read or written in the turn under way
-  std::optional<base::Duration> retry_after_;
   base::Duration backoff_{};
   base::TimerId retry_timer_{};
   base::TimerId sets_timer_{};
   base::TimerId routes_timer_{};
-  base::Instant turn_started_{};
-  base::Instant rules_started_{};      // of the turn under way
-  std::uint64_t restores_before_ = 0;  // likewise
 
   struct Workload {
     std::shared_ptr<const calc::LocalWorkload> workload;
     std::optional<EndpointStatus> told;
+    std::shared_ptr<const model::WorkloadInterface> told_interface;
+    std::string placed;       // the interface that it owns and is active on, or none
+    std::uint64_t since = 0;  // the turn that writes the first rules for that
   };
   std::map<model::WorkloadEndpointKey, Workload> workloads_;
   std::map<std::string, std::set<model::WorkloadEndpointKey>> by_interface_;
@@ -201,6 +219,8 @@ class Dataplane final : public kernel::LinkListener {
   std::set<model::HostEndpointKey> host_removed_;
   render::HostInterfaces host_interfaces_;
   std::map<std::string, bool> running_;  // by interface, for host endpoint status
+  bool interfaces_changed_ = true;       // since the last look for a misconfiguration
+  std::string misconfiguration_;         // as last logged
 
   PathMetrics path_;
   base::Summary apply_time_;

@@ -1,5 +1,7 @@
 #include "dataplane/dataplane.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +21,8 @@ using ::testing::HasSubstr;
 struct Told final : Listener {
   void on_workload_status(const model::WorkloadEndpointKey& key, const std::shared_ptr<const model::WorkloadInterface>&,
                           std::optional<EndpointStatus> status) override {
+    const auto known = statuses.find(key.name);
+    if (!status || known == statuses.end() || known->second != *status) history.push_back(key.name);
     if (status) {
       statuses[key.name] = *status;
     } else {
@@ -30,42 +34,66 @@ struct Told final : Listener {
   void on_in_sync() override { ++in_syncs; }
   void on_failed(const base::Error&) override {}
   std::map<std::string, EndpointStatus> statuses;
+  std::vector<std::string> history;
   int first_turns = 0;
   int in_syncs = 0;
+};
+
+struct CountingLog final : base::Log {
+  bool enabled(base::LogLevel) const override { return true; }
+  void write(base::LogLevel, std::string_view event, std::string_view, base::LogFields) override {
+    ++events[std::string(event)];
+  }
+  std::map<std::string, int> events;
 };
 
 // One guest on tap1, which is up.
 struct World {
   World() {
-    for (const char* path : {"ipv4/conf/tap1/route_localnet", "ipv4/neigh/tap1/proxy_delay", "ipv4/conf/tap1/proxy_arp",
-                             "ipv4/conf/tap1/forwarding", "ipv4/conf/tap1/rp_filter"}) {
-      sysctl.values[std::string("net/") + path] = "0";
+    for (const std::string tap : {"tap1", "tap2"}) {
+      for (const std::string& path :
+           {"conf/" + tap + "/route_localnet", "neigh/" + tap + "/proxy_delay", "conf/" + tap + "/proxy_arp",
+            "conf/" + tap + "/forwarding", "conf/" + tap + "/rp_filter"}) {
+        sysctl.values["net/ipv4/" + path] = "0";
+      }
     }
     cleaner.slow = false;
-    Settings settings;
     settings.render.interface_prefixes = {"tap"};
     settings.render.ipv6 = settings.workload.ipv6 = false;
+    make();
+  }
+  void make() {
+    plane.reset();
     auto made =
         Dataplane::create(loop, log, metrics, settings, {sets, routes, cleaner, neighbours, sysctl, v4, nullptr}, told);
     plane = std::move(*made);
   }
 
-  void start() {
-    plane->on_link({.name = "tap1", .index = 7, .admin_up = true, .running = true, .mtu = 1500});
-    plane->on_links_in_sync();
+  // Changes `with` the guest as it is now.
+  calc::Changes guest(calc::Changes with, const std::string& tap, const std::string& name, const std::string& address) {
     auto interface = std::make_shared<model::WorkloadInterface>();
-    interface->name = "tap1";
+    interface->name = tap;
     interface->active = true;
-    interface->addresses = {*base::parse_address("10.65.0.2")};
+    interface->addresses = {*base::parse_address(address)};
     auto workload = std::make_shared<calc::LocalWorkload>();
     workload->interface = interface;
-    calc::Snapshot snapshot;
-    snapshot.all.workloads[{names.intern("openstack"), "vm1"}] = workload;
-    plane->update(snapshot);
+    if (!with.policies.empty()) {
+      workload->tiers = {{.tier = names.intern("default"), .ingress = {with.policies.begin()->first}, .egress = {}}};
+    }
+    with.workloads[{names.intern("openstack"), name}] = workload;
+    return with;
+  }
+  void link(const std::string& tap, kernel::IfIndex index) {
+    plane->on_link({.name = tap, .index = index, .admin_up = true, .running = true, .mtu = 1500});
+  }
+  void start(calc::Changes with = {}) {
+    link("tap1", 7);
+    plane->on_links_in_sync();
+    plane->update(calc::Snapshot{guest(std::move(with), "tap1", "vm1", "10.65.0.2")});
   }
 
   testing::SimLoop loop;
-  base::NullLog log;
+  CountingLog log;
   base::MetricRegistry metrics;
   base::Interner names;
   kernel::FakeIpSets sets;
@@ -75,6 +103,7 @@ struct World {
   kernel::FakeSysctl sysctl;
   kernel::FakeIptables v4{loop};
   Told told;
+  Settings settings;
   std::unique_ptr<Dataplane> plane;
 };
 
@@ -117,6 +146,132 @@ TEST(Dataplane, AChainThatTheKernelRefusesForGoodDoesNotKeepTheOthersWaiting) {
   w.loop.advance(std::chrono::minutes(1));
   EXPECT_EQ(w.told.in_syncs, 1);
   EXPECT_TRUE(w.plane->idle());
+}
+
+// Policy changes that never stop: each names a new set and lets go of the one before.
+struct Churn {
+  explicit Churn(World& world) : w(world) {
+    // As the kernel: no rule may name a set that does not exist.
+    w.v4.refuses = [this](std::string_view rule) {
+      constexpr std::string_view kMatch = "--match-set ";
+      const std::size_t at = rule.find(kMatch);
+      if (at == rule.npos) return false;
+      const std::string_view rest = rule.substr(at + kMatch.size());
+      return !w.sets.sets.contains(rest.substr(0, rest.find(' ')));
+    };
+    w.v4.restore_time = milliseconds(20);
+  }
+  calc::Changes step() {
+    calc::Changes changes;
+    const calc::SetId id = "s:churn" + std::to_string(++steps);
+    changes.sets_created[id] = {};
+    if (steps > 1) changes.sets_removed.insert("s:churn" + std::to_string(steps - 1));
+    auto policy = std::make_shared<calc::ActivePolicy>();
+    policy->tier = w.names.intern("default");
+    policy->selector = "all()";
+    policy->ingress.emplace_back().source.sets = {id};
+    changes.policies[{model::PolicyKind::kNetworkPolicy, w.names.intern("openstack"), w.names.intern("p")}] = policy;
+    return changes;
+  }
+  void run(base::Duration span, base::Duration pause) {
+    for (base::Duration gone{}; gone < span; gone += pause) {
+      w.loop.advance(pause);
+      w.plane->update(calc::Delta{step()});
+    }
+  }
+  std::ptrdiff_t sets() const {
+    return std::count_if(w.sets.sets.begin(), w.sets.sets.end(),
+                         [](const auto& set) { return set.first.find("churn") != set.first.npos; });
+  }
+  World& w;
+  int steps = 0;
+};
+
+TEST(Dataplane, ChangesThatNeverStopNeitherDelayStatusesNorKeepSetsAlive) {
+  World w;
+  Churn churn(w);
+  w.start(churn.step());
+  churn.run(milliseconds(200), milliseconds(3));
+  EXPECT_EQ(w.told.statuses["vm1"], EndpointStatus::kUp);
+  EXPECT_EQ(w.told.in_syncs, 1);
+  // A set lives for the restore that replaces its rule, and one that may have been under way.
+  EXPECT_LE(churn.sets(), 20);
+
+  // A second endpoint, in the middle of it.
+  w.link("tap2", 8);
+  w.plane->update(calc::Delta{w.guest(churn.step(), "tap2", "vm2", "10.65.0.3")});
+  w.loop.run_pending();
+  EXPECT_FALSE(w.told.statuses.contains("vm2"));
+  churn.run(milliseconds(100), milliseconds(3));
+  EXPECT_EQ(w.told.statuses["vm2"], EndpointStatus::kUp);
+
+  churn.run(seconds(2), milliseconds(3));
+  EXPECT_LE(churn.sets(), 20);
+  EXPECT_THAT(w.metrics.text(), HasSubstr("felix_iptables_restore_errors 0\n"));
+  w.loop.advance(seconds(1));
+  EXPECT_EQ(churn.sets(), 1);
+  EXPECT_TRUE(w.plane->idle());
+}
+
+TEST(Dataplane, ChangesThatNeverStopDoNotTellUpWithoutRules) {
+  World w;
+  Churn churn(w);
+  w.v4.fail_restores = 1'000'000;
+  w.start(churn.step());
+  churn.run(seconds(2), milliseconds(3));
+  EXPECT_FALSE(w.told.statuses.contains("vm1"));
+  EXPECT_EQ(w.told.in_syncs, 0);
+}
+
+// A change of the endpoint itself while its rules are being written is no reason to call it down.
+TEST(Dataplane, AnEndpointThatKeepsChangingStaysUp) {
+  World w;
+  w.start();
+  w.loop.advance(milliseconds(100));
+  ASSERT_EQ(w.told.statuses["vm1"], EndpointStatus::kUp);
+  w.told.history.clear();
+  for (int i = 0; i < 50; ++i) {
+    w.plane->update(calc::Delta{w.guest({}, "tap1", "vm1", "10.65.1." + std::to_string(i))});
+    w.loop.advance(milliseconds(3));
+  }
+  EXPECT_THAT(w.told.history, ::testing::IsEmpty());
+}
+
+TEST(Dataplane, AnInterfacePrefixThatFitsNothingIsSaid) {
+  World w;
+  w.start();
+  w.loop.advance(seconds(1));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 0);
+  w.plane->on_link_gone("tap1", 7);
+  w.loop.advance(seconds(1));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 1);  // no such interface at all
+  w.link("tap1", 9);
+  w.plane->update(calc::Delta{w.guest({}, "qvo2", "vm2", "10.65.0.3")});
+  w.loop.advance(std::chrono::minutes(10));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 2);  // an endpoint whose interface is nobody's
+}
+
+TEST(Dataplane, RoutesAreLeftAloneWhenThatIsAskedFor) {
+  for (const bool program : {true, false}) {
+    World w;
+    w.settings.program_routes = program;
+    w.make();
+    w.start();
+    w.loop.advance(seconds(1));
+    EXPECT_EQ(w.plane->writes().routes, program ? 1u : 0u);
+    EXPECT_EQ(w.told.statuses["vm1"], EndpointStatus::kUp);
+  }
+}
+
+TEST(Dataplane, ARefusedRuleIsLoggedOnce) {
+  World w;
+  w.v4.refuses = [](std::string_view rule) { return rule.find("Drop if no profiles matched") != rule.npos; };
+  w.start();
+  for (int i = 0; i < 20; ++i) {
+    w.plane->update(calc::Delta{w.guest({}, "tap1", "vm1", "10.65.1." + std::to_string(i))});
+    w.loop.advance(seconds(1));
+  }
+  EXPECT_LE(w.log.events["dataplane.refused"], 4);  // one for each chain
 }
 
 TEST(Dataplane, WritesNothingBeforeInterfacesAndSnapshotAreKnown) {

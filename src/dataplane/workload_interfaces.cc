@@ -17,6 +17,8 @@ reconcile::Route device_route(const base::IpAddress& address, const WorkloadSett
   return route;
 }
 
+bool may_spoof(const calc::LocalWorkload& workload) { return !workload.interface->allowed_source_prefixes.empty(); }
+
 }  // namespace
 
 std::vector<reconcile::Route> workload_routes(const calc::LocalWorkload& workload, const WorkloadSettings& settings) {
@@ -35,9 +37,11 @@ WorkloadInterfaces::WorkloadInterfaces(WorkloadSettings settings, Syncers syncer
 
 void WorkloadInterfaces::want(const std::string& interface, std::shared_ptr<const calc::LocalWorkload> workload) {
   Interface& entry = interfaces_[interface];
+  // The rp_filter setting follows the endpoint, so every update of one is a reason to look at the sysctls again; the
+  // endpoint is not down meanwhile if they stay the same.
+  const bool same = entry.workload && workload && may_spoof(*entry.workload) == may_spoof(*workload);
   entry.workload = std::move(workload);
-  // The rp_filter setting follows the endpoint, so every update of one is a reason to look at the sysctls again.
-  entry.configured = false;
+  entry.configured = entry.configured && same;
   if (entry.workload) {
     unconfigured_.insert(interface);
   } else {
@@ -88,7 +92,7 @@ kernel::ApplyReport WorkloadInterfaces::configure() {
     if (!entry.running) continue;  // coming up puts it back
     kernel::InterfaceSysctls wanted;
     wanted.interface = name;
-    wanted.rp_filter = entry.workload->interface->allowed_source_prefixes.empty() ? settings_.rp_filter : "0";
+    wanted.rp_filter = may_spoof(*entry.workload) ? "0" : settings_.rp_filter;
     wanted.ipv6 = settings_.ipv6;
     auto done = kernel::configure_interface(syncers_.sysctl, wanted, log_, counters_);
     touched_.insert(name);

@@ -21,6 +21,9 @@ struct ApplyReport {
   // Something still differs from what is wanted and another apply() may help; with the delay, not earlier than that.
   bool retry = false;
   std::optional<base::Duration> retry_after;
+  // Of rules: a table could not be read or written, so what waits for these rules has to wait on. A chain that the
+  // kernel refuses and that is closed instead does not count.
+  bool unwritten = false;
 
   bool clean() const { return problems.empty() && !retry; }
 };

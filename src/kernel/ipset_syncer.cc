@@ -115,13 +115,13 @@ ApplyReport IpSetSyncer::apply_updates() {
   return report;
 }
 
-ApplyReport IpSetSyncer::apply_deletions() {
+ApplyReport IpSetSyncer::apply_deletions(std::uint64_t mark) {
   ApplyReport report;
   // A set may still be busy for a moment after its last rule went (the nft flavour frees rules later), so being refused
   // is reported only when the planner has given up.
   std::vector<Problem> refused;
-  if (!carry_out(planner_.plan_deletions(kDeletionsPerApply), refused)) report.problems = std::move(refused);
-  if (planner_.deletions_left()) {
+  if (!carry_out(planner_.plan_deletions(kDeletionsPerApply, mark), refused)) report.problems = std::move(refused);
+  if (planner_.deletions_left(mark)) {
     report.retry = true;
     report.retry_after = kDeletionDelay;
   }

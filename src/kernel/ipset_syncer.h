@@ -9,7 +9,8 @@
 //   IpSetSyncer sets(kernel, base::Family::kIpv4);
 //   sets.want(name, shape, members);                // or change_members(name, added, removed)
 //   ApplyReport report = sets.apply_updates();      // before the rules
-//   report = sets.apply_deletions();                // after the rules
+//   mark = sets.mark();
+//   report = sets.apply_deletions(mark);            // after the rules of the time of the mark
 #pragma once
 
 #include <cstdint>
@@ -46,8 +47,11 @@ class IpSetSyncer {
 
   // Creates and fills. After it returns without problems every wanted set exists with its wanted members.
   ApplyReport apply_updates();
-  // Destroys at most kDeletionsPerApply sets that are not wanted; asks for another turn while some are left.
-  ApplyReport apply_deletions();
+  // Separates the sets that are unwanted already from those that will be later.
+  std::uint64_t mark() { return planner_.mark(); }
+  // Destroys at most kDeletionsPerApply sets that were not wanted when `mark` was given, and are not now; asks for
+  // another turn while some are left.
+  ApplyReport apply_deletions(std::uint64_t mark = UINT64_MAX);
 
   const SyncCounters& counters() const { return counters_; }
   std::size_t total_sets() const { return total_sets_; }  // of all owners, as of the last resync: felix_ipsets_total

@@ -48,6 +48,7 @@ IptablesMetrics iptables_metrics(base::MetricRegistry& registry, base::Family fa
   metrics.start =
       registry.summary("percale_path_seconds", "Time from etcd event to kernel commit, by step (docs/hot-path.md).",
                        {{"step", "start"}});
+  metrics.exec = registry.summary("felix_exec_time_micros", "Time to start iptables-restore.");
   for (const render::iptables::Table table : kTables) {
     const base::MetricLabels labels{{"ip_version", version}, {"table", std::string(to_string(table))}};
     metrics.chains[table] = registry.gauge("felix_iptables_chains", "Number of active iptables chains.", labels);
@@ -81,12 +82,17 @@ IptablesSyncer::~IptablesSyncer() {
   *alive_ = false;
   loop_.cancel(check_timer_);
   loop_.cancel(retry_timer_);
+  loop_.cancel(trial_timer_);
 }
 
 void IptablesSyncer::update(const PerTable<TableChanges>& changes) {
   for (TableState& table : tables_) {
     const TableChanges& mine = changes[table.planner.table()];
-    if (!mine.empty()) table.planner.update(mine);
+    if (mine.empty()) continue;
+    table.planner.update(mine);
+    std::erase_if(table.refusals, [&](const auto& entry) {
+      return mine.changed.contains(entry.first) || mine.removed.contains(entry.first);
+    });
   }
 }
 
@@ -102,7 +108,10 @@ void IptablesSyncer::apply(Done done) {
 void IptablesSyncer::request_read_back() {
   read_needed_ = true;
   looking_ = false;
-  for (TableState& table : tables_) (void)table.planner.retry_refused();
+  for (TableState& table : tables_) {
+    (void)table.planner.retry_refused();
+    for (auto& [chain, refusal] : table.refusals) refusal.on_trial = true;
+  }
   loop_.post([this, alive = alive_] {
     if (*alive) pump();
   });
@@ -245,6 +254,7 @@ void IptablesSyncer::finish_write(Writing writing, ToolResult result) {
   busy_ = false;
   slowest_restore_ = std::max(slowest_restore_, result.run_time);
   metrics_.start.observe(std::chrono::duration<double>(result.start_time).count());
+  metrics_.exec.observe(std::chrono::duration<double, std::micro>(result.start_time).count());
   last_write_ = loop_.now();
   check_interval_ = std::max<base::Duration>(options_.first_check, 2 * (slowest_save_ + slowest_restore_));
   if (!result.ok) return write_failed(std::move(writing), result);
@@ -274,6 +284,7 @@ void IptablesSyncer::write_failed(Writing writing, const ToolResult& result) {
                                             (chain.empty() ? std::string() : " (chain " + chain + ")"));
     const bool alone_before = table->alone;
     table->alone = true;
+    if (close_trials(*table, plan)) continue;
     // Somebody may have changed what we built on. Only the second time, alone and on a fresh picture, is it our own
     // text.
     if (together || !alone_before) continue;
@@ -293,10 +304,7 @@ void IptablesSyncer::table_failed(TableState& table, const TablePlan& plan, std:
     read_needed_ = false;
     if (continue_search(table, false)) return;
     read_needed_ = true;
-  } else if (!chain.empty() && table.planner.set_aside(std::string(chain))) {
-    log_.error("iptables.chain_refused",
-               "the kernel refuses the rules of this chain; its packets are dropped until they change",
-               {{"table", to_string(table.planner.table())}, {"chain", chain}, {"error", table.error->text()}});
+  } else if (!chain.empty() && close_chain(table, std::string(chain))) {
     read_needed_ = false;  // a table is written as one: nothing of this was
     return;
   } else if (table.failures > 0) {
@@ -323,12 +331,7 @@ bool IptablesSyncer::continue_search(TableState& table, bool succeeded) {
     return false;
   }
   if (group.size() == 1) {
-    if (table.planner.set_aside(group.front())) {
-      log_.error(
-          "iptables.chain_refused",
-          "the kernel refuses the rules of this chain; its packets are dropped until they change",
-          {{"table", to_string(table.planner.table())}, {"chain", group.front()}, {"error", table.error->text()}});
-    }
+    (void)close_chain(table, group.front());
     return !table.suspects.empty();
   }
   const auto middle = group.begin() + static_cast<std::ptrdiff_t>(group.size() / 2);
@@ -337,8 +340,58 @@ bool IptablesSyncer::continue_search(TableState& table, bool succeeded) {
   return true;
 }
 
+bool IptablesSyncer::close_chain(TableState& table, const std::string& chain) {
+  if (!table.planner.set_aside(chain)) return false;
+  Refusal& refusal = table.refusals[chain];
+  const base::Duration wait = std::min(kLastTrial, kFirstTrial * (1 << std::min(refusal.times, 10)));
+  ++refusal.times;
+  refusal.next_trial = loop_.now() + wait;
+  refusal.on_trial = false;
+  log_.error("iptables.chain_refused",
+             "the kernel refuses the rules of this chain; its packets are dropped until they change",
+             {{"table", to_string(table.planner.table())},
+              {"chain", chain},
+              {"error", table.error->text()},
+              {"next_trial_s", std::chrono::duration_cast<std::chrono::seconds>(wait).count()}});
+  arm_trials();
+  return true;
+}
+
+// A chain on trial is the first suspect: closing it at once spares the search.
+bool IptablesSyncer::close_trials(TableState& table, const TablePlan& plan) {
+  bool any = false;
+  for (auto& [chain, refusal] : table.refusals) {
+    if (refusal.on_trial && plan.chains.contains(chain)) any = close_chain(table, chain) || any;
+  }
+  return any;
+}
+
+void IptablesSyncer::arm_trials() {
+  loop_.cancel(trial_timer_);
+  base::Instant due = base::Instant::max();
+  for (const TableState& table : tables_) {
+    for (const auto& [chain, refusal] : table.refusals) {
+      if (!refusal.on_trial) due = std::min(due, refusal.next_trial);
+    }
+  }
+  if (due != base::Instant::max()) trial_timer_ = loop_.after(due - loop_.now(), [this] { trials_due(); });
+}
+
+void IptablesSyncer::trials_due() {
+  for (TableState& table : tables_) {
+    for (auto& [chain, refusal] : table.refusals) {
+      if (refusal.on_trial || loop_.now() < refusal.next_trial) continue;
+      refusal.on_trial = table.planner.retry_refused(chain);
+      if (!refusal.on_trial) refusal.next_trial = loop_.now() + kLastTrial;
+    }
+  }
+  arm_trials();
+  pump();  // if a program is running, its end does it
+}
+
 void IptablesSyncer::recovered(TableState& table) {
   table.suspects.clear();
+  std::erase_if(table.refusals, [](const auto& entry) { return entry.second.on_trial; });
   if (!table.alone) return;
   table.alone = false;
   table.failures = 0;
@@ -380,9 +433,11 @@ ApplyReport IptablesSyncer::report() const {
   ApplyReport out;
   const std::string version = options_.family == base::Family::kIpv4 ? "IPv4 " : "IPv6 ";
   if (read_error_) out.problems.push_back({version + "tables", *read_error_});
+  out.unwritten = read_error_.has_value();
   for (const TableState& table : tables_) {
     const std::string name = version + std::string(to_string(table.planner.table()));
     if (table.error) out.problems.push_back({name + " table", *table.error});
+    out.unwritten = out.unwritten || table.error.has_value();
     for (const std::string& chain : table.planner.refused()) {
       out.problems.push_back(
           {name + " chain " + chain, base::Error::unsupported("refused by the kernel, closed until it changes")});
@@ -412,15 +467,13 @@ void IptablesSyncer::check_due() {
     check_interval_ *= kCheckGrowth;
     if (check_interval_ >= kLastCheck) check_interval_ = base::Duration(0);
   }
-  bool retry = false;
-  for (TableState& table : tables_) retry = table.planner.retry_refused() || retry;
   const auto generation = tool_.generation();
-  if (!busy_ && !retry && generation && generation == verified_generation_) {
+  if (!busy_ && generation && generation == verified_generation_) {
     ++counters_.skipped_saves;
     last_read_ = loop_.now();  // as good as read
     return arm_check();
   }
-  if (!busy_) looking_ = !read_needed_ && !retry;
+  if (!busy_) looking_ = !read_needed_;
   read_needed_ = true;
   pump();  // if a program is running, its end does it
 }

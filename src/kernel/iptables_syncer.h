@@ -14,7 +14,7 @@
 //  * a table that fails does not stop the others: after a failure everything is read back, tables are written one by
 //  one, chains
 //    the kernel refuses are found (from the error's line, else by halving) and closed, and the rest is retried with
-//    back-off;
+//    back-off; a refused chain is tried again ever more rarely, and at once when its text changes;
 //  * a read-back that only looks for drift gives way to a change, and is made up for later;
 //  * drift is repaired when seen. When it is looked for: kFirstCheck after the last write, then ever less often, and at
 //  least every
@@ -48,6 +48,7 @@ struct IptablesMetrics {
   render::iptables::PerTable<base::Gauge> chains, rules;
   render::iptables::PerTable<base::Counter> lines;
   base::Summary start;  // percale_path_seconds, docs/hot-path.md
+  base::Summary exec;   // felix_exec_time_micros: the same in Calico's unit
 };
 IptablesMetrics iptables_metrics(base::MetricRegistry& registry, base::Family family);
 
@@ -93,11 +94,19 @@ class IptablesSyncer {
   // Post-write checks get rarer by this factor and end beyond the limit; the refresh goes on.
   static constexpr int kCheckGrowth = 4;
   static constexpr base::Duration kLastCheck = std::chrono::hours(1);
+  // Between trials of a refused chain; doubles from the first to the last. Somebody may have loaded a kernel module.
+  static constexpr base::Duration kFirstTrial = std::chrono::seconds(30);
+  static constexpr base::Duration kLastTrial = std::chrono::minutes(30);
 
  private:
   using Table = render::iptables::Table;
   // Finding out which chains of a table the kernel refuses: groups still to be tried; those in none are held back.
   using Suspects = std::vector<std::vector<std::string>>;
+  struct Refusal {
+    int times = 0;  // in a row, with the same text
+    base::Instant next_trial{};
+    bool on_trial = false;  // not closed for the moment
+  };
   struct TableState {
     explicit TableState(reconcile::IptablesPlanner p) : planner(std::move(p)) {}
     reconcile::IptablesPlanner planner;
@@ -106,6 +115,7 @@ class IptablesSyncer {
     base::Instant not_before{};  // for the next attempt
     Suspects suspects;           // not empty: the search is on
     std::optional<base::Error> error;
+    std::map<std::string, Refusal> refusals;  // by chain
   };
   struct Writing {
     std::vector<std::pair<TableState*, reconcile::TablePlan>> plans;
@@ -124,6 +134,10 @@ class IptablesSyncer {
   void write_failed(Writing writing, const ToolResult& result);
   void table_failed(TableState& table, const reconcile::TablePlan& plan, std::string_view chain);
   bool continue_search(TableState& table, bool succeeded);
+  bool close_chain(TableState& table, const std::string& chain);
+  bool close_trials(TableState& table, const reconcile::TablePlan& plan);
+  void arm_trials();
+  void trials_due();
   void recovered(TableState& table);
   void settle();
   void complete(std::vector<Done> callbacks);
@@ -160,6 +174,7 @@ class IptablesSyncer {
   base::Duration slowest_restore_{};
   base::TimerId check_timer_{};
   base::TimerId retry_timer_{};
+  base::TimerId trial_timer_{};
   std::shared_ptr<bool> alive_;
 };
 

@@ -405,6 +405,51 @@ TEST_F(SyncerTest, ARefusedPolicyIsClosedAndTheRestGoesOn) {
   }
 }
 
+TEST_F(SyncerTest, ARefusedChainIsTriedAgainEverMoreRarely) {
+  for (const bool names_line : {true, false}) {
+    SCOPED_TRACE(names_line);
+    FakeIptables fresh(loop);
+    fresh.refuses = [](std::string_view rule) { return rule.find("ports 8888 ") != rule.npos; };
+    fresh.refusal_names_line = names_line;
+    Agent agent(loop, fresh);
+    World world = two_guests();
+    world.policy(kWeb, allow_port(8888));
+    (void)agent.apply(agent.renderer.apply(world.snapshot()));
+    loop.advance(seconds(5));
+    const std::string web = render::iptables::policy_chain(kWeb, render::Direction::kIngress);
+    const auto closed = [&] {
+      const auto& rules = fresh.table("filter").at(web);
+      return rules.size() == 1 && rules[0].find("--jump DROP") != rules[0].npos;
+    };
+    ASSERT_TRUE(closed());
+
+    std::size_t before = fresh.inputs.size();
+    loop.advance(std::chrono::minutes(1));
+    EXPECT_EQ(fresh.inputs.size() - before, 1u);
+    loop.advance(std::chrono::hours(10));
+    EXPECT_LT(fresh.inputs.size() - before, 30u);
+    EXPECT_TRUE(closed());
+
+    // Another text is tried at once, and refused anew it begins with the short wait.
+    World change;
+    change.policy(kWeb, allow_port(81));
+    EXPECT_TRUE(agent.apply(agent.renderer.apply(change.delta())).clean());
+    expect_desired(fresh, agent.renderer);
+    change.policy(kWeb, allow_port(8888));
+    EXPECT_FALSE(agent.apply(agent.renderer.apply(change.delta())).clean());
+    loop.advance(seconds(5));
+    ASSERT_TRUE(closed());
+    before = fresh.inputs.size();
+    loop.advance(std::chrono::minutes(1));
+    EXPECT_EQ(fresh.inputs.size() - before, 1u);
+
+    fresh.refuses = nullptr;  // somebody loaded the module
+    loop.advance(std::chrono::minutes(2));
+    expect_desired(fresh, agent.renderer);
+    EXPECT_TRUE(agent.apply({}).clean());
+  }
+}
+
 TEST_F(SyncerTest, WithoutHooksAndChainsItCleansUp) {
   kernel.edit("filter")["FORWARD"] = {"-i eth0 --jump ACCEPT"};
   {

@@ -19,6 +19,7 @@
 #include "lab/namespaces.h"
 #include "lab/probe.h"
 #include "os/files.h"
+#include "os/mounts.h"
 
 namespace lab {
 namespace {
@@ -81,7 +82,7 @@ void run_holder(std::span<const std::string> arguments) noexcept {
     must(listener.has_value(), "probe socket");
     probe = std::move(*listener);
   }
-  must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
+  must(os::make_mounts_private().has_value(), "private mounts");
   if (kind == "host") mount_host(paths.node(node));
   must(::mount("proc", "/proc", "proc", 0, nullptr) == 0, "mount /proc");
   must(::mount("sysfs", "/sys", "sysfs", 0, nullptr) == 0, "mount /sys");

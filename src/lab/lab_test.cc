@@ -106,7 +106,7 @@ TEST(Matrix, DifferencesAreToldWithTheReason) {
 }
 
 TEST(Router, KnowsEveryHost) {
-  const std::string text = router_configuration(standard_plan());
+  const std::string text = router_configuration(standard_plan(), kRouterNode);
   for (const Host& host : standard_plan().hosts) {
     EXPECT_THAT(text, HasSubstr(base::to_string(host.v4.address)));
     EXPECT_THAT(text, HasSubstr(base::to_string(host.v6.address)));

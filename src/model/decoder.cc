@@ -42,14 +42,14 @@ std::string object_name(const Key& key) {
   return name.append(key.name).append(")");
 }
 
-std::string_view consequence(Kind kind) {
+std::string_view if_never_good(Kind kind) {
   switch (kind) {
-    case Kind::kWorkloadEndpoint: return "Until then the endpoint counts as absent and gets no traffic.";
+    case Kind::kWorkloadEndpoint: return "the endpoint counts as absent and gets no traffic.";
     case Kind::kNetworkPolicy:
     case Kind::kGlobalNetworkPolicy:
     case Kind::kStagedNetworkPolicy:
-    case Kind::kStagedGlobalNetworkPolicy: return "Until then no rule of the policy is applied.";
-    case Kind::kProfile: return "Until then endpoints that list the profile get no traffic.";
+    case Kind::kStagedGlobalNetworkPolicy: return "no rule of the policy is applied.";
+    case Kind::kProfile: return "endpoints that list the profile get no traffic.";
     case Kind::kHostEndpoint:
     case Kind::kNetworkSet:
     case Kind::kGlobalNetworkSet:
@@ -61,9 +61,14 @@ std::string_view consequence(Kind kind) {
     case Kind::kBgpConfiguration:
     case Kind::kBgpPeer:
     case Kind::kBgpFilter:
-    case Kind::kIpamBlock: break;
+    case Kind::kIpamBlock:
+    case Kind::kBlockAffinity: break;
   }
-  return "Until then the object counts as absent.";
+  return "the object counts as absent.";
+}
+
+std::string consequence(Kind kind) {
+  return "Until then the last good value stays in force; without one, " + std::string(if_never_good(kind));
 }
 
 PolicyKind policy_kind(Kind kind) {
@@ -85,7 +90,8 @@ PolicyKind policy_kind(Kind kind) {
     case Kind::kBgpConfiguration:
     case Kind::kBgpPeer:
     case Kind::kBgpFilter:
-    case Kind::kIpamBlock: break;
+    case Kind::kIpamBlock:
+    case Kind::kBlockAffinity: break;
   }
   return PolicyKind::kNetworkPolicy;
 }
@@ -102,6 +108,7 @@ struct Decoder::State {
   void emit(const Key& key, typename Change::Key change_key, std::optional<typename Change::Value> value, Output& out);
   void emit_document(const Key& key, DocumentKind kind, const json::object* document, Output& out);
   void emit_block(const Key& key, const json::object* document, Output& out);
+  void emit_affinity(const Key& key, const json::object* document, Output& out);
   void report(const Key& key, Output& out);
   const json::object* parse(const Key& key, std::string_view text, json::value& value, Output& out);
 
@@ -136,7 +143,10 @@ void Decoder::State::report(const Key& key, Output& out) {
 template <typename Change>
 void Decoder::State::emit(const Key& key, typename Change::Key change_key, std::optional<typename Change::Value> value,
                           Output& out) {
-  if (problems.refused()) value.reset();
+  if (problems.refused()) {
+    value.reset();
+    out.refused = true;
+  }
   report(key, out);
   out.updates.emplace_back(Change{std::move(change_key), std::move(value)});
 }
@@ -158,6 +168,15 @@ void Decoder::State::emit_block(const Key& key, const json::object* document, Ou
   }
   emit<IpamBlockChange>(key, {*cidr},
                         read(document, [&](const Field& f) { return decode::read_block(f, *cidr, context); }), out);
+}
+
+// Other nodes' affinities are nobody's business here.
+void Decoder::State::emit_affinity(const Key& key, const json::object* document, Output& out) {
+  if (key.ns != options.hostname) return;
+  const auto cidr = block_cidr(key.name);
+  if (!cidr) return;
+  const std::string name = base::to_string(*cidr);
+  emit_document({key.kind, key.ns, name}, DocumentKind::kBlockAffinity, document, out);
 }
 
 void Decoder::State::update(const Key& key, const json::object* document, Output& out) {
@@ -203,6 +222,7 @@ void Decoder::State::update(const Key& key, const json::object* document, Output
     case Kind::kBgpPeer: return emit_document(key, DocumentKind::kBgpPeer, document, out);
     case Kind::kBgpFilter: return emit_document(key, DocumentKind::kBgpFilter, document, out);
     case Kind::kIpamBlock: return emit_block(key, document, out);
+    case Kind::kBlockAffinity: return emit_affinity(key, document, out);
   }
 }
 
@@ -215,9 +235,9 @@ const json::object* Decoder::State::parse(const Key& key, std::string_view text,
   parser.reset();
   const json::object* const document = error ? nullptr : value.if_object();
   if (document == nullptr) {
+    out.refused = true;
     const std::string what = error ? "The value is not JSON (" + error.message() + ")" : "The value is no JSON object";
-    out.diagnostics.push_back(
-        {object_name(key), "", what + ". Write the object again. " + std::string(consequence(key.kind))});
+    out.diagnostics.push_back({object_name(key), "", what + ". Write the object again. " + consequence(key.kind)});
   }
   return document;
 }
@@ -227,11 +247,14 @@ Decoder::Decoder(DecoderOptions options, base::Interner& interner)
 Decoder::~Decoder() = default;
 
 void Decoder::put(std::string_view key, std::string_view value, Output& out) {
+  out.refused = false;
   const auto parsed = decode::parse_key(key);
   if (!parsed) return;
   State& state = *state_;
   state.problems.clear();
   {
+    // An affinity without a value is a confirmed one (spec datamodel §7.4).
+    if (parsed->kind == Kind::kBlockAffinity && value.empty()) value = "{}";
     json::value document((json::storage_ptr(&state.memory)));  // braces would make a list
     state.update(*parsed, state.parse(*parsed, value, document, out), out);
   }
@@ -239,6 +262,7 @@ void Decoder::put(std::string_view key, std::string_view value, Output& out) {
 }
 
 void Decoder::erase(std::string_view key, Output& out) {
+  out.refused = false;
   const auto parsed = decode::parse_key(key);
   if (!parsed) return;
   state_->problems.clear();

@@ -29,12 +29,16 @@ class Decoder {
   struct Output {
     std::vector<Update> updates;  // none if the key is not ours; a Node gives a NodeChange and a DocumentChange
     std::vector<Diagnostic> diagnostics;
+    // The last put's value cannot be used. Its updates without value then mean "nobody knows", not "deleted": whoever
+    // has the last good value should keep it.
+    bool refused = false;
   };
   // Keys of other programs give nothing, and neither do LiveMigration, StagedKubernetesNetworkPolicy (never enforced)
   // and a stored profile of the built-in one's name. A policy that says of itself that it is to be deleted, and an
   // endpoint without addresses, give an update without value and no diagnostic.
   //
-  // Appends to `out`. A bad value gives a diagnostic and an update without value. Never throws; any bytes are allowed.
+  // Appends to `out`, and sets `refused`. A bad value gives a diagnostic and an update without value. Never throws; any
+  // bytes are allowed.
   void put(std::string_view key, std::string_view value, Output& out);
   void erase(std::string_view key, Output& out);
 
@@ -44,7 +48,7 @@ class Decoder {
 };
 
 // The etcd prefixes an agent watches, in the order it wants their snapshot (spec felix-agent §2.3); never the status
-// trees.
-std::vector<std::string> agent_prefixes();
+// trees. Block affinities only of `node`; of nobody if it is empty.
+std::vector<std::string> agent_prefixes(std::string_view node = {});
 
 }  // namespace model

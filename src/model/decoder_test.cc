@@ -108,6 +108,7 @@ TEST_F(MalformedTest, EveryKindReportsAndCountsAsAbsent) {
     for (const std::string_view value : values) {
       const Decoder::Output out = put(full_key(kind, kRoot), value);
       ASSERT_EQ(out.updates.size(), kind.updates) << kind.key << " " << value;
+      EXPECT_TRUE(out.refused) << kind.key << " " << value;
       for (const Update& update : out.updates) EXPECT_FALSE(has_value(update)) << kind.key;
       ASSERT_EQ(out.diagnostics.size(), 1u) << kind.key << " " << value;
       EXPECT_EQ(out.diagnostics[0].object, kind.object);
@@ -174,7 +175,11 @@ TEST_F(MalformedTest, DiagnosticsTellTheWholeStory) {
   EXPECT_EQ(diagnostics(),
             "NetworkPolicy(openstack/p): spec.ingress[0].protocol: 'tpc' is not a protocol: use TCP, UDP, ICMP, "
             "ICMPv6, SCTP, "
-            "UDPLite or a number from 1 to 255. Until then no rule of the policy is applied.\n");
+            "UDPLite or a number from 1 to 255. Until then the last good value stays in force; without one, no rule of "
+            "the policy is applied.\n");
+  EXPECT_TRUE(last.refused);
+  (void)decode<PolicyChange>("networkpolicies/openstack/p", R"j({"spec": {"ingress": [{"action": "Allow"}]}})j");
+  EXPECT_FALSE(last.refused);
 }
 
 class MeasuredCloudTest : public DecoderFixture {};

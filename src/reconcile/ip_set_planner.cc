@@ -94,7 +94,7 @@ void IpSetPlanner::unwant(std::string_view name) {
   unchecked_.erase(found->first);
   for (auto it = rebuilds_.begin(); it != rebuilds_.end(); ++it) {
     if (it->second.main == name) {
-      leftovers_.emplace(it->first, 0);
+      leftovers_.emplace(it->first, Leftover{.age = age_});
       rebuilds_.erase(it);
       break;
     }
@@ -103,7 +103,7 @@ void IpSetPlanner::unwant(std::string_view name) {
     sets_.erase(found);
     return;
   }
-  leftovers_.emplace(found->first, 0);
+  leftovers_.emplace(found->first, Leftover{.age = age_});
   // It may be wanted again before it is deleted; then its contents are read anew, which is rarer than memory is dear.
   set.known = false;
   set.members = {};
@@ -171,7 +171,7 @@ void IpSetPlanner::observe_all(std::span<const IpSetHeader> headers) {
     seen.insert(header.name);
     const auto found = sets_.find(header.name);
     if (found == sets_.end() || !found->second.wanted) {
-      leftovers_.emplace(header.name, 0);
+      leftovers_.emplace(header.name, Leftover{.age = age_});
       continue;
     }
     Set& set = found->second;
@@ -356,12 +356,14 @@ std::vector<IpSetEdit> IpSetPlanner::plan_swaps() {
   return edits;
 }
 
-std::vector<IpSetEdit> IpSetPlanner::plan_deletions(std::size_t limit) const {
+std::vector<IpSetEdit> IpSetPlanner::plan_deletions(std::size_t limit, std::uint64_t mark) const {
   std::vector<IpSetEdit> edits;
   const auto collect = [&](bool temporary) {
-    for (const auto& [name, attempts] : leftovers_) {
+    for (const auto& [name, left] : leftovers_) {
       if (edits.size() >= limit) return;
-      if (attempts >= kDeletionAttempts || is_temporary_ip_set_name(family_, name) != temporary) continue;
+      if (left.age >= mark || left.attempts >= kDeletionAttempts ||
+          is_temporary_ip_set_name(family_, name) != temporary)
+        continue;
       edits.push_back({.kind = IpSetEdit::Kind::kDestroy, .set = name});
     }
   };
@@ -451,7 +453,7 @@ void IpSetPlanner::record_swap(const IpSetEdit& edit, const IpSetOutcome& outcom
   if (found == rebuilds_.end()) return;
   switch (outcome.failure) {
     case IpSetFailure::kNone:
-      leftovers_.emplace(edit.other, 0);
+      leftovers_.emplace(edit.other, Leftover{.age = age_});
       rebuilds_.erase(found);
       finish_rebuild(edit.set);
       return;
@@ -497,7 +499,7 @@ void IpSetPlanner::give_up_rebuild(const std::string& temporary, bool exists) {
   const auto found = rebuilds_.find(temporary);
   const std::string main = found->second.main;
   rebuilds_.erase(found);
-  if (exists) leftovers_.emplace(temporary, 0);
+  if (exists) leftovers_.emplace(temporary, Leftover{.age = age_});
   Set& set = sets_.find(main)->second;
   set.known = false;
   mark_dirty(main);
@@ -507,7 +509,7 @@ void IpSetPlanner::record_destroy(const IpSetEdit& edit, const IpSetOutcome& out
   const auto left = leftovers_.find(edit.set);
   if (left == leftovers_.end()) return;  // the first half of a replacement; the rename that follows decides
   if (outcome.failure == IpSetFailure::kNone || outcome.failure == IpSetFailure::kMissing) return gone(edit.set);
-  ++left->second;
+  ++left->second.attempts;
 }
 
 void IpSetPlanner::gone(const std::string& name) {

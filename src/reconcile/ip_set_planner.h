@@ -84,13 +84,15 @@ class IpSetPlanner {
   // that can be planned without reading.
   std::vector<IpSetEdit> plan_updates(std::size_t members = SIZE_MAX);
   std::vector<IpSetEdit> plan_swaps();
-  // At most `limit` sets, temporary ones first. Sets that could not be deleted kDeletionAttempts times wait for a
-  // resync.
-  std::vector<IpSetEdit> plan_deletions(std::size_t limit) const;
+  // Sets that are unwanted from here on are younger than the mark returned.
+  std::uint64_t mark() { return ++age_; }
+  // At most `limit` sets, temporary ones first, and only sets unwanted before `mark` was given: rules that are still
+  // to be written may name younger ones. Sets that could not be deleted kDeletionAttempts times wait for a resync.
+  std::vector<IpSetEdit> plan_deletions(std::size_t limit, std::uint64_t mark = UINT64_MAX) const;
   void record(const IpSetEdit& edit, const IpSetOutcome& outcome);
 
   bool updates_left() const { return !dirty_.empty() || !rebuilds_.empty(); }
-  bool deletions_left() const { return !plan_deletions(1).empty(); }
+  bool deletions_left(std::uint64_t mark = UINT64_MAX) const { return !plan_deletions(1, mark).empty(); }
 
   static constexpr int kDeletionAttempts = 20;
 
@@ -108,6 +110,10 @@ class IpSetPlanner {
     std::vector<IpSetMember> queued;  // members that may differ
   };
   enum class RebuildState : std::uint8_t { kFilling, kFilled, kReplacing, kFailed };
+  struct Leftover {
+    int attempts = 0;  // failed deletions
+    std::uint64_t age = 0;
+  };
   struct Rebuild {
     std::string main;
     RebuildState state = RebuildState::kFilling;
@@ -143,8 +149,9 @@ class IpSetPlanner {
   std::size_t wanted_count_ = 0;
   std::set<std::string, std::less<>> dirty_;  // wanted sets that may differ
   std::set<std::string, std::less<>> unchecked_;
-  std::map<std::string, Rebuild, std::less<>> rebuilds_;  // by temporary name
-  std::map<std::string, int, std::less<>> leftovers_;     // existing, not wanted → failed deletions
+  std::map<std::string, Rebuild, std::less<>> rebuilds_;    // by temporary name
+  std::map<std::string, Leftover, std::less<>> leftovers_;  // existing, not wanted
+  std::uint64_t age_ = 0;
   std::uint64_t next_temporary_ = 0;
 };
 

@@ -265,11 +265,16 @@ bool IptablesPlanner::set_aside(const std::string& name) {
 
 bool IptablesPlanner::retry_refused() {
   const std::vector<std::string> names = refused();
-  for (const std::string& name : names) {
-    chains_.at(name).refused = nullptr;
-    check(name);
-  }
+  for (const std::string& name : names) (void)retry_refused(name);
   return !names.empty();
+}
+
+bool IptablesPlanner::retry_refused(const std::string& name) {
+  const auto found = chains_.find(name);
+  if (found == chains_.end() || !found->second.refused) return false;
+  found->second.refused = nullptr;
+  check(name);
+  return true;
 }
 
 std::vector<std::string> IptablesPlanner::refused() const {

@@ -76,6 +76,8 @@ class IptablesPlanner {
   bool set_aside(const std::string& chain);
   // Everything refused is tried again. True if there is anything.
   bool retry_refused();
+  // The same for one chain.
+  bool retry_refused(const std::string& chain);
   std::vector<std::string> refused() const;
 
   render::iptables::Table table() const { return table_; }

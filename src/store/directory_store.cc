@@ -106,7 +106,7 @@ class DirectoryCore final : public LocalCore {
   };
   struct File {
     FileStamp stamp;
-    std::map<std::string, Item> items;  // by key; empty when there is a problem
+    std::map<std::string, Item> items;  // by key; when there is a problem, as of the last time there was none
     std::string problem;
     int line = 0;
     std::string told;  // the diagnostic that subscribers know
@@ -131,6 +131,7 @@ class DirectoryCore final : public LocalCore {
   File read(const std::string& path, const FileStamp& stamp);
   void forget_items(const std::string& path, Keys& keys);
   void settle(const Keys& keys);
+  const std::string& holder(const std::string& key) const;
   const Item* winner(const std::string& key) const;
   void tell(const std::string& path);
 
@@ -147,7 +148,7 @@ class DirectoryCore final : public LocalCore {
   base::WatchId watch_{};
   base::Fd lock_;
   std::map<std::string, File> files_;                     // by path relative to the root
-  std::map<std::string, std::set<std::string>> holders_;  // key -> paths that hold it; the first counts
+  std::map<std::string, std::set<std::string>> holders_;  // key -> paths that hold it; see holder()
   std::map<std::string, std::int64_t> expiry_;            // of the leased keys in the table
   Keys unsettled_;                                        // touched by the request being served
 };
@@ -204,11 +205,12 @@ void DirectoryCore::list_again() {
   settle(keys);
 }
 
-// Brings files_ and holders_ up to date for one path and notes the keys that were or are in it.
+// Brings files_ and holders_ up to date for one path and notes the keys that were or are in it. A file that cannot be
+// used keeps what it last held: a slip in a rule that denies must not open what it closed.
 void DirectoryCore::reload(const std::string& path, Keys& keys) {
   const auto stamp = stamp_of(full(path));
-  forget_items(path, keys);
   if (!stamp) {
+    forget_items(path, keys);
     if (const auto at = files_.find(path); at != files_.end()) {
       at->second.problem.clear();
       tell(path);
@@ -216,10 +218,14 @@ void DirectoryCore::reload(const std::string& path, Keys& keys) {
     }
     return;
   }
+  File next = read(path, *stamp);
+  if (!next.problem.empty()) {
+    if (const auto known = files_.find(path); known != files_.end()) next.items = known->second.items;
+  }
+  forget_items(path, keys);
   File& file = files_[path];
-  std::string told = std::move(file.told);
-  file = read(path, *stamp);
-  file.told = std::move(told);
+  next.told = std::move(file.told);
+  file = std::move(next);
   for (const auto& [key, item] : file.items) {
     holders_[key].insert(path);
     keys.insert(key);
@@ -270,9 +276,15 @@ DirectoryCore::File DirectoryCore::read(const std::string& path, const FileStamp
   return file;
 }
 
+// The path that counts: the first, of those that can be used if there is any. REQUIRES that some path holds the key.
+const std::string& DirectoryCore::holder(const std::string& key) const {
+  const auto& paths = holders_.at(key);
+  const auto usable = std::ranges::find_if(paths, [&](const auto& path) { return files_.at(path).problem.empty(); });
+  return usable == paths.end() ? *paths.begin() : *usable;
+}
+
 const DirectoryCore::Item* DirectoryCore::winner(const std::string& key) const {
-  const auto at = holders_.find(key);
-  return at == holders_.end() ? nullptr : &files_.at(*at->second.begin()).items.at(key);
+  return holders_.contains(key) ? &files_.at(holder(key)).items.at(key) : nullptr;
 }
 
 // Makes the table agree with the files for these keys. A put is dated by its file, a removal now.
@@ -296,7 +308,7 @@ void DirectoryCore::settle(const Keys& keys) {
       edit.lease = next_lease();
       expire_later(key, edit.lease, base::Duration(std::max<std::int64_t>(item->expires - now(), 0)));
     }
-    commits[files_.at(*holders_.at(key).begin()).stamp.modified].push_back(std::move(edit));
+    commits[files_.at(holder(key)).stamp.modified].push_back(std::move(edit));
   }
   for (auto& [at, edits] : commits) commit_edits(std::move(edits), std::max(at, table().revision() + 1));
   Keys paths;
@@ -309,9 +321,13 @@ void DirectoryCore::settle(const Keys& keys) {
 void DirectoryCore::tell(const std::string& path) {
   File& file = files_.at(path);
   std::string text = file.problem;
+  if (!text.empty()) {
+    text += file.items.empty() ? "; nothing in this file is in force until it is repaired"
+                               : "; what it held before stays in force until it is repaired or deleted";
+  }
   for (const auto& [key, item] : file.items) {
-    const auto& first = *holders_.at(key).begin();
-    if (first == path) continue;
+    const auto& first = holder(key);
+    if (first == path || !file.problem.empty()) continue;
     text = fmt::format("{} is also in {}, which counts", key, full(first));
     file.line = item.document.line;
     break;

@@ -88,7 +88,8 @@ void LocalCore::send_changes(Session& session) {
   session.revision = table_.revision();
   if (changes->empty()) return;
   const Revision to = changes->back().item.mod_revision;
-  session.feed->push(Delta{.from = std::exchange(session.told, to), .to = to, .changes = *std::move(changes)});
+  session.feed->push(Delta{
+      .from = std::exchange(session.told, to), .to = to, .changes = *std::move(changes), .received = home_.now()});
 }
 
 void LocalCore::advance_all() {

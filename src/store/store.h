@@ -73,6 +73,7 @@ struct Delta {
   Revision from = 0;
   Revision to = 0;
   std::vector<Change> changes;
+  base::Instant received{};  // when the first of them reached this process; zero if this store does not tell
 };
 
 // The state of the connection behind this subscription; sent when it changes. The data already delivered stays valid.

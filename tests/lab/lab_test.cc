@@ -13,58 +13,12 @@
 #include <gtest/gtest.h>
 
 #include "os/files.h"
-#include "os/process.h"
+#include "test_lab.h"
 
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-struct Said {
-  int status = -1;
-  std::string text;
-};
-
-Said percalectl(std::vector<std::string> arguments, const std::string& input = {}) {
-  arguments.insert(arguments.begin(), PERCALECTL);
-  auto outcome = os::run({.arguments = arguments, .input = input, .timeout = std::chrono::minutes(4)});
-  if (!outcome) return {-1, outcome.error().text()};
-  return {outcome->status, outcome->output + outcome->errors};
-}
-
-// Up for one test, gone afterwards whatever happens.
-class TestLab {
- public:
-  explicit TestLab(std::string name, std::vector<std::string> options = {}) : name_(std::move(name)) {
-    percalectl({"lab", "down", name_});
-    options.insert(options.begin(), {"lab", "up", name_});
-    up_ = percalectl(options);
-  }
-  ~TestLab() { percalectl({"lab", "down", name_}); }
-  TestLab(const TestLab&) = delete;
-  TestLab& operator=(const TestLab&) = delete;
-
-  const Said& up() const { return up_; }
-  const std::string& name() const { return name_; }
-  Said matrix() const { return percalectl({"lab", "matrix", name_}); }
-  Said in(const std::string& node, std::vector<std::string> command, const std::string& input = {}) const {
-    command.insert(command.begin(), {"lab", "exec", name_, node, "--"});
-    return percalectl(command, input);
-  }
-  Said apply(const std::string& yaml) const { return in("etcd", {PERCALECTL, "apply", "-f", "-"}, yaml); }
-  // Freezes the agents: what is broken now stays broken.
-  void freeze_agents() const {
-    for (const char* host : {"host-a", "host-b", "host-c"}) {
-      const auto pid = os::read_file("/run/percale-lab/" + name_ + "/nodes/" + host + "/agent.pid");
-      ASSERT_TRUE(pid);
-      ASSERT_EQ(::kill(std::atoi(pid->c_str()), SIGSTOP), 0);
-    }
-  }
-
- private:
-  std::string name_;
-  Said up_;
-};
 
 constexpr std::string_view kDenyAll = R"(
 apiVersion: projectcalico.org/v3
@@ -79,22 +33,6 @@ spec:
   egress: [{action: Deny}]
 )";
 
-// A matrix some time after a change: agents need a moment.
-Said matrix_soon(const TestLab& lab) {
-  Said said;
-  for (int i = 0; i < 5; ++i) {
-    said = lab.matrix();
-    if (said.status == 0) break;
-  }
-  return said;
-}
-
-class NeedsRoot : public testing::Test {
- protected:
-  void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "labs need root";
-  }
-};
 class Lab : public NeedsRoot {};
 class Broken : public NeedsRoot {};
 class Demo : public NeedsRoot {};
@@ -177,7 +115,7 @@ TEST_F(Broken, DefaultAcceptIsNoticed) {
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
   ASSERT_EQ(lab.apply(std::string(kDenyAll)).status, 0);
   ASSERT_EQ(matrix_soon(lab).status, 0);
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   for (const char* host : {"host-a", "host-b", "host-c"}) {
     ASSERT_EQ(lab.in(host, {"iptables-nft", "-I", "FORWARD", "1", "-j", "ACCEPT"}).status, 0);
   }
@@ -189,7 +127,7 @@ TEST_F(Broken, DefaultAcceptIsNoticed) {
 TEST_F(Broken, RuleLeftOutIsNoticed) {
   TestLab lab("test-rule");
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   ASSERT_EQ(
       lab.in("host-b", {"ip6tables-nft", "-I", "FORWARD", "1", "-p", "tcp", "--dport", "5432", "-j", "DROP"}).status,
       0);
@@ -202,7 +140,7 @@ TEST_F(Broken, RuleLeftOutIsNoticed) {
 TEST_F(Broken, RouteLeftOutIsNoticed) {
   TestLab lab("test-route");
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   ASSERT_EQ(lab.in("host-b", {"ip", "route", "del", "10.65.0.12/32"}).status, 0);
   const Said matrix = lab.matrix();
   EXPECT_EQ(matrix.status, 1);

@@ -31,6 +31,8 @@ class LocalEndpoints {
   std::vector<model::Diagnostic> problems() const;
 
   void begin_resync();
+  void keep(const model::WorkloadEndpointKey& key) { workloads_.keep(key); }  // counts as put
+  void keep(const model::HostEndpointKey& key) { hosts_.keep(key); }
   // Erases what has not been put since begin_resync().
   void end_resync();
 

@@ -83,6 +83,9 @@ class LocalTable {
   }
 
   void begin_resync() { ++generation_; }
+  void keep(const Key& key) {
+    if (const auto known = entries_.find(key); known != entries_.end()) known->second.generation = generation_;
+  }
   std::vector<Key> stale() const {
     std::vector<Key> keys;
     for (const auto& [key, entry] : entries_) {

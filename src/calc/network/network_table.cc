@@ -67,6 +67,14 @@ void NetworkTable::collect(Changes& changes) {
   dirty_nodes_.clear();
 }
 
+void NetworkTable::keep(const model::IpPoolKey& key) {
+  if (const auto known = pools_.find(key); known != pools_.end()) known->second.generation = generation_;
+}
+
+void NetworkTable::keep(const model::NodeKey& key) {
+  if (const auto known = nodes_.find(key); known != nodes_.end()) known->second.generation = generation_;
+}
+
 void NetworkTable::end_resync() {
   std::vector<model::IpPoolKey> stale_pools;
   for (const auto& [key, entry] : pools_) {

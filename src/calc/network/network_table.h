@@ -22,6 +22,8 @@ class NetworkTable {
   void collect(Changes& changes);
 
   void begin_resync() { ++generation_; }
+  void keep(const model::IpPoolKey& key);  // counts as put
+  void keep(const model::NodeKey& key);
   void end_resync();
 
  private:

@@ -47,6 +47,10 @@ bool TierTable::before(Symbol a, Symbol b) const {
   return a < b;
 }
 
+void TierTable::keep(Symbol name) {
+  if (const auto known = tiers_.find(name); known != tiers_.end()) known->second.generation = generation_;
+}
+
 std::vector<Symbol> TierTable::stale() const {
   std::vector<Symbol> names;
   for (const auto& [name, entry] : tiers_) {

@@ -26,7 +26,10 @@ class TierTable {
   // Present tiers first, by order (unset last), then by name.
   bool before(Symbol a, Symbol b) const;
 
+  std::size_t count() const { return tiers_.size(); }
+
   void begin_resync() { ++generation_; }
+  void keep(Symbol name);  // counts as put
   std::vector<Symbol> stale() const;
 
  private:

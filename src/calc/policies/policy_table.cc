@@ -251,6 +251,10 @@ void PolicyTable::begin_resync() {
   tiers_.begin_resync();
 }
 
+void PolicyTable::keep(const model::PolicyKey& key) {
+  if (const auto known = by_key_.find(key); known != by_key_.end()) policies_[*known].generation = generation_;
+}
+
 std::vector<model::PolicyKey> PolicyTable::stale_policies() const {
   std::vector<model::PolicyKey> keys;
   for (const PolicyId id : by_key_) {

@@ -55,7 +55,12 @@ class PolicyTable {
   std::vector<GroupId> refresh_lists();
   const std::shared_ptr<const TierLists>& lists(GroupId group) const { return lists_[group]; }
 
+  std::size_t policy_count() const { return by_key_.size(); }
+  std::size_t tier_count() const { return tiers_.count(); }
+
   void begin_resync();
+  void keep(const model::PolicyKey& key);  // counts as put
+  void keep_tier(Symbol name) { tiers_.keep(name); }
   std::vector<model::PolicyKey> stale_policies() const;
   std::vector<Symbol> stale_tiers() const { return tiers_.stale(); }
 

@@ -21,6 +21,7 @@ void ProfileTable::put(Symbol name, StoredRules rules) {
   Entry& entry = entries_[name];
   entry.generation = generation_;
   if (entry.rules && *entry.rules == rules) return;
+  count_ += entry.rules ? 0 : 1;
   entry.rules = std::move(rules);
   entry.changed = true;
   if (entry.references > 0) dirty_.insert(name);
@@ -31,6 +32,7 @@ void ProfileTable::erase(Symbol name) {
   if (known == entries_.end() || !known->second.rules) return;
   Entry& entry = known->second;
   entry.rules.reset();
+  --count_;
   entry.changed = true;
   if (entry.references > 0 || entry.announced) {
     dirty_.insert(name);
@@ -85,6 +87,10 @@ std::vector<Symbol> ProfileTable::missing() const {
   }
   std::ranges::sort(names);
   return names;
+}
+
+void ProfileTable::keep(Symbol name) {
+  if (const auto known = entries_.find(name); known != entries_.end()) known->second.generation = generation_;
 }
 
 std::vector<Symbol> ProfileTable::stale() const {

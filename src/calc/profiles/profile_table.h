@@ -33,10 +33,13 @@ class ProfileTable {
   // Adds what happened to active profiles since the last call, and takes and gives back their sets.
   void collect(SetIndex& sets, Changes& changes);
 
+  std::size_t count() const { return count_; }  // that exist
+
   // Profiles in use that do not exist, sorted.
   std::vector<Symbol> missing() const;
 
   void begin_resync() { ++generation_; }
+  void keep(Symbol name);             // counts as put
   std::vector<Symbol> stale() const;  // not put since begin_resync()
 
  private:
@@ -52,6 +55,7 @@ class ProfileTable {
 
   boost::unordered_flat_map<Symbol, Entry, std::hash<Symbol>> entries_;
   Symbols dirty_;
+  std::size_t count_ = 0;
   std::uint8_t generation_ = 0;
 };
 

@@ -49,8 +49,15 @@ class SetIndex {
   // Adds what happened to sets since the last call.
   void collect(Changes& changes);
 
+  std::size_t workload_count() const { return workloads_.size(); }
+  std::size_t host_endpoint_count() const { return hosts_.size(); }
+  std::size_t network_set_count() const { return network_sets_.size(); }
+
   // Everything that has not been put between begin and end is erased at the end.
   void begin_resync() { ++generation_; }
+  void keep(const model::WorkloadEndpointKey& key) { keep_in(workloads_, key); }  // counts as put
+  void keep(const model::HostEndpointKey& key) { keep_in(hosts_, key); }
+  void keep(const model::NetworkSetKey& key) { keep_in(network_sets_, key); }
   void end_resync();
 
  private:
@@ -104,6 +111,9 @@ class SetIndex {
     }
   };
 
+  void keep_in(const auto& table, const auto& key) {
+    if (const auto known = table.find(key); known != table.end()) holders_[known->second].generation = generation_;
+  }
   void put(std::uint32_t& id, const model::Membership& value);
   void put(std::uint32_t& id, const Value& value);
   void erase(std::uint32_t id);

@@ -11,6 +11,7 @@ namespace {
 // Sorted by name. A new kind is its own file in this folder and a line here.
 constexpr std::array kKinds = {
     &kinds::kBgpConfiguration,
+    &kinds::kBgpFilter,
     &kinds::kBgpPeer,
     &kinds::kClusterInformation,
     &kinds::kFelixConfiguration,

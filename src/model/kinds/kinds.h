@@ -16,6 +16,7 @@ const Kind* find_kind_by_alias(std::string_view alias);    // as on a command li
 namespace kinds {
 
 extern const Kind kBgpConfiguration;
+extern const Kind kBgpFilter;
 extern const Kind kBgpPeer;
 extern const Kind kClusterInformation;
 extern const Kind kFelixConfiguration;

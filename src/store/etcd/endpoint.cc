@@ -76,6 +76,7 @@ base::Result<EtcdEndpoint> parse_etcd_endpoint(std::string_view url) {
 std::string explain_connect_failure(std::string_view text, bool tls) {
   struct Hint {
     std::string_view sign, meaning;
+    bool tls_only = false;
   };
   static constexpr std::array kHints = {
       Hint{"CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the configured CA (check the CA file)"},
@@ -91,15 +92,17 @@ std::string explain_connect_failure(std::string_view text, bool tls) {
       Hint{"Network is unreachable", "the network is unreachable"},
       Hint{"DNS resolution failed", "its host name does not resolve"},
       Hint{"Domain name not found", "its host name does not resolve"},
-      Hint{"Ssl handshake failed", "the TLS handshake failed (check CA, certificate and key)"},
-      Hint{"handshake", "the TLS handshake failed (check CA, certificate and key)"},
+      Hint{"Ssl handshake failed", "the TLS handshake failed (check CA, certificate and key)", true},
+      Hint{"handshake", "the TLS handshake failed (check CA, certificate and key)", true},
       Hint{"Deadline Exceeded", "no answer"},
       Hint{"FD Shutdown", "no answer"},
       Hint{"timed out", "no answer"},
       Hint{"imeout", "no answer"},
+      Hint{"eadline", "no answer"},
+      Hint{"handshake", "no answer (is it etcd that listens there, and does it expect https://?)"},
   };
   for (const auto& hint : kHints) {
-    if (text.find(hint.sign) != text.npos) return std::string(hint.meaning);
+    if (text.find(hint.sign) != text.npos && (tls || !hint.tls_only)) return std::string(hint.meaning);
   }
   static constexpr std::array<std::string_view, 4> kClosedSigns = {"closed", "reset", "EOF", "Endpoint read failed"};
   const bool closed = std::ranges::any_of(kClosedSigns, [&](auto sign) { return text.find(sign) != text.npos; });

@@ -263,6 +263,7 @@ void WatchSession::watch_cancelled(const etcdserverpb::WatchResponse& reply) {
 }
 
 void WatchSession::watch_events(etcdserverpb::WatchResponse& reply) {
+  const base::Instant received = core_.thread.now();
   const auto at = watch_ids_.find(reply.watch_id());
   if (at == watch_ids_.end()) return;
   Watched& watched = watched_[at->second];
@@ -277,7 +278,7 @@ void WatchSession::watch_events(etcdserverpb::WatchResponse& reply) {
     watched.next = std::max(watched.next, reply.header().revision() + 1);
     return;
   }
-  Delta delta{.from = revision_, .to = revision_, .changes = std::exchange(watched.partial, {})};
+  Delta delta{.from = revision_, .to = revision_, .changes = std::exchange(watched.partial, {}), .received = received};
   for (const auto& change : delta.changes) delta.to = std::max(delta.to, change.item.mod_revision);
   watched.next = delta.changes.back().item.mod_revision + 1;
   revision_ = delta.to;

@@ -39,6 +39,7 @@ os::Outcome AgentProcess::program(std::vector<std::string> arguments) {
 void AgentProcess::launch(std::vector<std::string> arguments, std::vector<std::string> environment) {
   outcome_.reset();
   arguments.insert(arguments.begin(), PERCALED);
+  environment.insert(environment.begin(), "FELIX_ENDPOINTSTATUSPATHPREFIX=none");  // this machine's own directory
   auto started = os::Process::start(loop_,
                                     {.arguments = std::move(arguments),
                                      .extra_environment = std::move(environment),

@@ -12,6 +12,7 @@
 #include "../store/etcd_server.h"
 #include "agent_process.h"
 #include "os/files.h"
+#include "os/mounts.h"
 #include "testing/temp_directory.h"
 
 namespace {
@@ -37,7 +38,7 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
   static void SetUpTestSuite() {
     if (::geteuid() != 0) return;
     ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_TRUE(os::make_mounts_private());
     ASSERT_TRUE(os::make_directories("/var/lib/calico"));
     ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);
     guests_ = std::make_unique<Guests>(3);
@@ -69,9 +70,10 @@ class BadInputTest : public ::testing::Test, protected agent_test::AgentProcess 
   static std::string endpoint(std::size_t guest, std::size_t address_of) {
     const std::string number = std::to_string(guest);
     return R"({"kind":"WorkloadEndpoint","apiVersion":"projectcalico.org/v3","metadata":{"name":"h1-openstack-vm)" +
-           number + R"(-port","namespace":"openstack"},"spec":{"orchestrator":"openstack","workload":"vm)" + number +
-           R"(","node":"h1","endpoint":"port","interfaceName":")" + guests_->all()[guest].interface + R"(","mac":")" +
-           base::to_string(guests_->all()[guest].mac) + R"(","ipNetworks":[")" +
+           number +
+           R"(-port","namespace":"openstack","labels":{"projectcalico.org/namespace":"openstack"}},"spec":{"orchestrator":"openstack","workload":"vm)" +
+           number + R"(","node":"h1","endpoint":"port","interfaceName":")" + guests_->all()[guest].interface +
+           R"(","mac":")" + base::to_string(guests_->all()[guest].mac) + R"(","ipNetworks":[")" +
            base::to_string(guests_->all()[address_of].v4) + R"(/32"],"profiles":[)" +
            (guest == kVault ? "" : R"("open")") + "]}}";
   }
@@ -169,12 +171,21 @@ TEST_F(BadInputTest, AMalformedValueUnderEveryWatchedKey) {
   EXPECT_THAT(stop(), HasSubstr("percalectl"));
 }
 
-TEST_F(BadInputTest, AConfigurationOfTheWrongTypeKeepsTheRulesAndIsNamed) {
+TEST_F(BadInputTest, AConfigurationOfTheWrongTypeKeepsTheFormerOneAndIsNamed) {
   start_protected();
-  put("felixconfigurations/default", R"({"spec":{"interfacePrefix":{"no":["text"]},"maxIpsetSize":"many"}})");
-  ASSERT_TRUE(ended());
-  EXPECT_EQ(outcome_->status, 1);
-  EXPECT_THAT(outcome_->output, HasSubstr("interfacePrefix"));
+  for (const char* bad :
+       {R"({"spec":{"interfacePrefix":{"no":["text"]},"maxIpsetSize":"many"}})", R"({"spec":{"interfacePrefix":5}})"}) {
+    put("felixconfigurations/default", bad);
+    EXPECT_TRUE(wait([] { return metric("percale_configuration_errors") >= 1; })) << bad;
+    EXPECT_THAT(get(kHealthPort, "/readiness").body, HasSubstr("interfacePrefix"));
+    // Who comes now is protected as before, and changes come through.
+    etcd_->ctl({"del", endpoint_key(kOpen)});
+    EXPECT_TRUE(wait([] { return !reaches(kOpen); }));
+    etcd_->ctl({"put", endpoint_key(kOpen), endpoint(kOpen, kOpen)});
+    expect_protected("with a configuration that cannot be used");
+  }
+  ASSERT_FALSE(outcome_) << outcome_->output;
+  EXPECT_THAT(stop(), HasSubstr("interfacePrefix"));
   expect_protected("after leaving");
   start();
   EXPECT_TRUE(
@@ -184,6 +195,58 @@ TEST_F(BadInputTest, AConfigurationOfTheWrongTypeKeepsTheRulesAndIsNamed) {
   ASSERT_TRUE(ready()) << get(kHealthPort, "/readiness").body;
   expect_protected("after the repair");
   EXPECT_THAT(stop(), HasSubstr("noSuchParameter"));
+}
+
+// Everything that keeps the blocked client out of a guest, broken while it is in force: nothing may open.
+TEST_F(BadInputTest, AGoodValueThatABadOneReplacesStaysInForce) {
+  const std::string client = base::to_string(guests_->all()[kClient].v4) + "/32";
+  const std::string deny_blocked =
+      R"j({"spec":{"tier":"strict","order":1,"selector":"all()","types":["Ingress"],"ingress":[)j"
+      R"j({"action":"Deny","source":{"selector":"role == 'blocked'"}},{"action":"Pass"}]}})j";
+  const std::string tier = R"({"metadata":{"name":"strict"},"spec":{"order":1,"defaultAction":"Deny"}})";
+  const std::string set =
+      R"({"metadata":{"name":"blocked","labels":{"role":"blocked"}},"spec":{"nets":[")" + client + R"("]}})";
+  const std::string profile = R"({"metadata":{"name":"open"},"spec":{"egress":[{"action":"Allow"}],"ingress":[)"
+                              R"({"action":"Deny","source":{"nets":[")" +
+                              client + R"("]}},{"action":"Allow"}]}})";
+  const std::string deny_client =
+      R"j({"spec":{"selector":"all()","types":["Ingress"],"ingress":[{"action":"Deny","source":{"nets":[")j" + client +
+      R"j("]}},{"action":"Allow"}]}})j";
+  struct Case {
+    std::vector<std::pair<std::string, std::string>> world;  // of which the last is broken
+  };
+  const Case cases[] = {
+      {{{"globalnetworkpolicies/deny", deny_client}}},
+      {{{"networkpolicies/openstack/deny", deny_client}}},
+      {{{"tiers/strict", tier},
+        {"globalnetworksets/blocked", set},
+        {"globalnetworkpolicies/strict.deny", deny_blocked}}},
+      {{{"tiers/strict", tier},
+        {"globalnetworkpolicies/strict.deny", deny_blocked},
+        {"globalnetworksets/blocked", set}}},
+      {{{"globalnetworksets/blocked", set},
+        {"globalnetworkpolicies/strict.deny", deny_blocked},
+        {"tiers/strict", tier}}},
+      {{{"profiles/open", profile}}},
+  };
+  start_protected();
+  for (const Case& c : cases) {
+    const std::string& victim = c.world.back().first;
+    SCOPED_TRACE(victim);
+    for (const auto& [name, value] : c.world) put(name, value);
+    EXPECT_TRUE(wait([] { return !reaches(kOpen); })) << "closed by a good value";
+    put(victim, "{broken");
+    EXPECT_TRUE(wait([] { return metric("percale_bad_objects") >= 1; }));
+    EXPECT_FALSE(reaches(kOpen)) << "opened by a bad value";
+    EXPECT_FALSE(reaches(kVault));
+    for (const auto& [name, value] : c.world) {
+      if (name != "profiles/open") etcd_->ctl({"del", kRoot + name});
+    }
+    put("profiles/open", R"({"kind":"Profile","metadata":{"name":"open"},)"
+                         R"("spec":{"ingress":[{"action":"Allow"}],"egress":[{"action":"Allow"}]}})");
+    EXPECT_TRUE(wait([] { return reaches(kOpen); })) << "opened by deleting it";
+    EXPECT_EQ(metric("percale_bad_objects"), 0);
+  }
 }
 
 TEST_F(BadInputTest, PoliciesThatDoNotParseAllowNothing) {

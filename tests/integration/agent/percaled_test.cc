@@ -11,6 +11,7 @@
 
 #include "agent_process.h"
 #include "os/files.h"
+#include "os/mounts.h"
 #include "testing/temp_directory.h"
 
 namespace {
@@ -37,8 +38,7 @@ const char* const kEndpoint =
 class PercaledTest : public ::testing::Test, protected agent_test::AgentProcess {
  protected:
   static void SetUpTestSuite() {
-    entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 &&
-               ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 && os::make_mounts_private().has_value();
     if (!entered_) return;
     ASSERT_TRUE(os::make_directories("/var/lib/calico"));
     ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);

@@ -92,28 +92,53 @@ TEST_F(DirectoryTest, EditsByHandArriveAsDeltas) {
   EXPECT_EQ(collector.seen().violation, "");
 }
 
-TEST_F(DirectoryTest, BrokenFileIsNamedHoldsNothingAndStopsNobody) {
+TEST_F(DirectoryTest, BrokenFileIsNamedKeepsWhatItHeldAndStopsNobody) {
   write("good.yaml", kNetworkSet);
   write("two.yaml", kTwo);
   const auto store = open();
   EventCollector collector(*store, {"/calico/"});
   ASSERT_TRUE(collector.wait([](const Seen& s) { return s.snapshots_done == 1 && s.items.size() == 3; }));
 
-  // The first document is fine, the second is not: neither counts.
-  write("two.yaml", std::string(kTwo) + "---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: [\n");
-  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.size() == 1 && !s.diagnostics.empty(); }));
+  // The first document is new and fine, the last is not: all stays as it was.
+  const std::string broken = "---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: [\n";
+  write("two.yaml", std::string(kNetworkSet) + broken);
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return !s.diagnostics.empty(); }));
   const auto diagnostic = collector.seen().diagnostics.back();
   EXPECT_EQ(diagnostic.source, directory_.file("two.yaml"));
-  EXPECT_GE(diagnostic.line, 13);
-  EXPECT_LE(diagnostic.line, 16);
+  EXPECT_GE(diagnostic.line, 9);
+  EXPECT_LE(diagnostic.line, 15);
+  EXPECT_THAT(diagnostic.text, HasSubstr("stays in force until it is repaired or deleted"));
+  EXPECT_EQ(collector.seen().items.size(), 3u);
+
+  // A change elsewhere still comes, and what one of its resources has become in another file counts.
+  write("third.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: two}\n"
+        "spec: {nets: [10.3.0.0/16]}\n");
+  ASSERT_TRUE(collector.wait([](const Seen& s) {
+    return s.items.at(key("globalnetworksets/two")).value.find("10.3.0.0/16") != std::string::npos;
+  }));
+  EXPECT_EQ(collector.seen().items.size(), 3u);
+  std::filesystem::remove(directory_.file("third.yaml"));
 
   // A new subscriber is told as well.
   EventCollector second(*store, {"/calico/"});
   ASSERT_TRUE(second.wait([](const Seen& s) { return s.snapshots_done == 1; }));
   EXPECT_THAT(second.seen().diagnostics, SizeIs(1));
 
+  // A new store has nothing to fall back on, and says so.
+  const auto fresh = open();
+  EventCollector third(*fresh, {"/calico/"});
+  ASSERT_TRUE(third.wait([](const Seen& s) { return s.snapshots_done == 1 && s.diagnostics.size() == 1; }));
+  EXPECT_EQ(third.seen().items.size(), 1u);
+  EXPECT_THAT(third.seen().diagnostics[0].text, HasSubstr("nothing in this file is in force"));
+
   write("two.yaml", kTwo);
   ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.size() == 3 && s.diagnostics.back().text.empty(); }));
+  write("two.yaml", broken);
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return !s.diagnostics.back().text.empty(); }));
+  std::filesystem::remove(directory_.file("two.yaml"));
+  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.items.size() == 1 && s.diagnostics.back().text.empty(); }));
+  EXPECT_EQ(collector.seen().violation, "");
 }
 
 TEST_F(DirectoryTest, WhatBreaksARuleIsRefusedLikeWhatDoesNotParse) {
