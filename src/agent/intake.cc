@@ -296,7 +296,8 @@ void Intake::keep(const model::Update& update) {
     case model::DocumentKind::kNode: tracker_.keep_node(document->key.name); break;
     case model::DocumentKind::kBgpConfiguration:
     case model::DocumentKind::kBgpPeer:
-    case model::DocumentKind::kBgpFilter: break;
+    case model::DocumentKind::kBgpFilter:
+    case model::DocumentKind::kBlockAffinity: break;
   }
 }
 
