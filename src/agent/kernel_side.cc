@@ -1,8 +1,12 @@
 #include "agent/kernel_side.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "agent/settings_map.h"
+#include "agent/status_files.h"
+#include "base/strings.h"
+#include "kernel/arp_table.h"
 #include "kernel/conntrack_netlink.h"
 #include "kernel/ipset_netlink.h"
 #include "kernel/mtu.h"
@@ -13,6 +17,8 @@ namespace agent {
 namespace {
 
 using P = config::Parameter;
+
+constexpr std::chrono::milliseconds kMinNetlinkTimeout{1'000};
 
 kernel::FlavourSetting flavour_setting(std::string_view text) {
   if (text == "legacy") return kernel::FlavourSetting::kLegacy;
@@ -137,7 +143,7 @@ base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6,
                               feature_overrides(config.map(P::kFeatureDetectOverride)));
   features = {detected.snat_fully_random, detected.masquerade_fully_random, detected.nflog_size};
   log_.info("kernel.iptables", "Using iptables",
-            {{"flavour", to_string(programs->flavour)}, {"version", programs->version_text}});
+            {{"flavour", to_string(programs->flavour)}, {"version", base::trim(programs->version_text)}});
 
   kernel::ToolOptions tool;
   tool.flavour = programs->flavour;
@@ -153,15 +159,19 @@ base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6,
     ports_->v6 = kernel::make_process_iptables(loop_, tool);
   }
 
+  kernel::netlink::SocketOptions netlink;
+  netlink.timeout =
+      std::max(kMinNetlinkTimeout,
+               std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(P::kNetlinkTimeoutSecs)));
   const auto keep = [](auto opened, auto& slot) -> base::Result<> {
     if (!opened) return base::fail(std::move(opened).error());
     slot = *std::move(opened);
     return {};
   };
-  if (auto done = keep(kernel::NetlinkIpSets::open(), ports_->sets); !done) return done;
-  if (auto done = keep(kernel::NetlinkRoutes::open(), ports_->routes); !done) return done;
+  if (auto done = keep(kernel::NetlinkIpSets::open(netlink), ports_->sets); !done) return done;
+  if (auto done = keep(kernel::NetlinkRoutes::open(netlink), ports_->routes); !done) return done;
   if (auto done = keep(kernel::NetlinkConntrackCleaner::open(loop_), ports_->conntrack); !done) return done;
-  return keep(kernel::NetlinkNeighbours::open(), ports_->neighbours);
+  return keep(kernel::NetlinkNeighbours::open(netlink), ports_->neighbours);
 }
 
 base::Result<> KernelSide::prepare_host(const Options& options, bool ipv6) {
@@ -222,17 +232,17 @@ void KernelSide::on_links_failed(const base::Error& error) { plane_->on_links_fa
 void KernelSide::on_workload_status(const model::WorkloadEndpointKey& key,
                                     const std::shared_ptr<const model::WorkloadInterface>& interface,
                                     std::optional<dataplane::EndpointStatus> status) {
-  const auto known = status_keys_.find(key);
-  if (!status) {
-    if (known == status_keys_.end()) return;
-    tell(known->second, std::nullopt);
-    status_keys_.erase(known);
-    return;
+  const Told before = std::exchange(told_[key], {});
+  Told& now = told_[key];
+  if (status) {
+    now.key = paths_.workload(interface->orchestrator, interface->workload, interface->endpoint);
+    if (status == dataplane::EndpointStatus::kUp) now.file = status_file_name(*interface);
+    tell(now.key, endpoint_value(to_status(*status)));
+    if (!now.file.empty()) tell_file(now.file, status_file_content(*interface));
   }
-  const std::string path = paths_.workload(interface->orchestrator, interface->workload, interface->endpoint);
-  if (known != status_keys_.end() && known->second != path) tell(known->second, std::nullopt);
-  status_keys_.insert_or_assign(key, path);
-  tell(path, endpoint_value(to_status(*status)));
+  if (!before.key.empty() && before.key != now.key) tell(before.key, std::nullopt);
+  if (!before.file.empty() && before.file != now.file) tell_file(before.file, std::nullopt);
+  if (!status) told_.erase(key);
 }
 
 void KernelSide::on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) {
@@ -248,8 +258,32 @@ void KernelSide::tell(std::string key, std::optional<std::string> value) {
   pending_statuses_.insert_or_assign(std::move(key), std::move(value));
 }
 
+// What Calico's agent keeps and we do not. Without nf_tables in use there is nothing to look at, and looking would load
+// it.
+void KernelSide::take_over() {
+  if (!os::file_exists("/sys/module/nf_tables") && !ports_->v4->generation()) return;
+  const auto removed = kernel::remove_calico_arp_table();
+  if (!removed) {
+    log_.warning("kernel.arp_table",
+                 "Table 'arp calico-arp' of Calico's agent could not be removed; remove it with "
+                 "`nft delete table arp calico-arp`, or ARP replies for addresses of former guests are dropped",
+                 {{"error", removed.error().text()}});
+  } else if (*removed) {
+    log_.info("kernel.arp_table", "Table 'arp calico-arp' of Calico's agent has been removed");
+  }
+}
+
+void KernelSide::tell_file(std::string name, std::optional<std::string> content) {
+  if (!sinks_.files) return;
+  if (pending_files_.empty()) {
+    loop_.post([this] { sinks_.files(std::exchange(pending_files_, {})); });
+  }
+  pending_files_.insert_or_assign(std::move(name), std::move(content));
+}
+
 void KernelSide::on_first_turn() {
   first_turn_done_ = true;
+  take_over();
   report_health();
   log_.info("kernel.first_turn", "The kernel is programmed");
   sinks_.first_turn();

@@ -45,6 +45,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   // Called on the kernel thread.
   struct Sinks {
     std::function<void(StatusChanges)> statuses;
+    std::function<void(StatusChanges)> files;  // status files by name, with their contents; may be empty
     std::function<void()> first_turn;
     std::function<void()> in_sync;
     std::function<void()> beat;
@@ -80,10 +81,12 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
 
   base::Result<> open_ports(const config::Resolved& config, bool ipv6, render::Features& features);
   base::Result<> prepare_host(const Options& options, bool ipv6);
+  void take_over();
   void report_health();
   void check_mtu();
   std::uint32_t current_mtu() const;
   void tell(std::string key, std::optional<std::string> value);
+  void tell_file(std::string name, std::optional<std::string> content);
 
   base::Loop& loop_;
   base::Log& log_;
@@ -100,8 +103,13 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   std::regex mtu_pattern_;
   std::uint32_t mtu_at_start_ = 0;
   bool first_turn_done_ = false;
-  StatusChanges pending_statuses_;                                 // told together, once a turn
-  std::map<model::WorkloadEndpointKey, std::string> status_keys_;  // of endpoints whose status was told
+  StatusChanges pending_statuses_;  // told together, once a turn
+  StatusChanges pending_files_;     // likewise
+  struct Told {
+    std::string key;
+    std::string file;  // empty: it has none
+  };
+  std::map<model::WorkloadEndpointKey, Told> told_;  // of endpoints whose status was told
   base::TimerId health_timer_{};
   base::TimerId mtu_timer_{};
 };

@@ -31,6 +31,9 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
                               .prefixes = {paths.workload_prefix(), paths.host_endpoint_prefix()}},
         os::make_jitter());
   }
+  if (const std::string& prefix = config.text(P::kEndpointStatusPathPrefix); !prefix.empty()) {
+    r->status_files_ = std::make_unique<StatusFiles>(edge, world.log, prefix + "/endpoint-status");
+  }
   r->process_status_ = std::make_unique<ProcessStatusReporter>(
       edge, *r->status_store_, world.log, paths, config.duration(P::kReportingTTLSecs), world.process_started);
   r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, world.health, config,
@@ -52,11 +55,16 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
 KernelSide::Sinks Running::kernel_sinks() {
   return {.statuses = [this](StatusChanges changes) { to_status_.push(std::move(changes)); },
+          .files =
+              [this](StatusChanges changes) {
+                edge_.loop().post([this, all = std::move(changes)]() mutable { take_files(std::move(all)); });
+              },
           .first_turn = world_.first_turn,
           .in_sync =
               [this] {
                 edge_.loop().post([this] {
                   if (endpoint_status_) endpoint_status_->in_sync();
+                  if (status_files_) status_files_->in_sync();
                   os::release_unused_memory();  // starting needs more than running does
                 });
               },
@@ -88,6 +96,17 @@ void Running::take_statuses(StatusChanges changes) {
   }
 }
 
+void Running::take_files(StatusChanges changes) {
+  if (!status_files_) return;
+  for (auto& [name, content] : changes) {
+    if (content) {
+      status_files_->set(name, *std::move(content));
+    } else {
+      status_files_->clear(name);
+    }
+  }
+}
+
 void Running::start() {
   edge_.start();
   kernel_.start();
@@ -105,6 +124,7 @@ Running::~Running() {
   bgp_.reset();
   process_status_.reset();
   endpoint_status_.reset();
+  status_files_.reset();
   status_store_.reset();
   start_.store.reset();
 }

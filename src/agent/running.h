@@ -24,6 +24,7 @@
 #include "agent/process_status.h"
 #include "agent/shutdown.h"
 #include "agent/startup.h"
+#include "agent/status_files.h"
 #include "base/mailbox.h"
 #include "os/loop_thread.h"
 
@@ -67,6 +68,7 @@ class Running {
   KernelSide::Sinks kernel_sinks();
   Intake::Sinks intake_sinks();
   void take_statuses(StatusChanges changes);
+  void take_files(StatusChanges changes);
   void take_output(Calculated calculated);
 
   const World world_;
@@ -79,6 +81,7 @@ class Running {
 
   std::unique_ptr<StatusStore> status_store_;
   std::unique_ptr<EndpointStatusReporter> endpoint_status_;  // null unless EndpointReportingEnabled
+  std::unique_ptr<StatusFiles> status_files_;                // null without EndpointStatusPathPrefix
   std::unique_ptr<ProcessStatusReporter> process_status_;
   std::unique_ptr<BgpSide> bgp_;
   std::unique_ptr<KernelSide> kernel_side_;

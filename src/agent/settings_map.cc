@@ -135,6 +135,7 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   out.workload.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
   out.workload.floating_ips = render.floating_ips;
   out.max_set_elements = static_cast<std::uint32_t>(resolved.integer(P::kMaxIpsetSize));
+  out.program_routes = !resolved.flag(P::kRouteSyncDisabled);
   out.remove_external_routes = resolved.flag(P::kRemoveExternalRoutes);
   out.sets_refresh = resolved.duration(P::kIpsetsRefreshInterval);
   out.routes_refresh = resolved.duration(P::kRouteRefreshInterval);
@@ -142,6 +143,21 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   out.rules_first_check =
       std::max(kMinFirstCheck, whole_milliseconds(resolved.duration(P::kIptablesPostWriteCheckIntervalSecs)));
   out.rules_refresh = whole_milliseconds(config::filter_settings(resolved).refresh_interval);
+  return out;
+}
+
+std::optional<HttpTls> metrics_tls(const config::Resolved& resolved) {
+  HttpTls out;
+  out.certificate_file = resolved.text(P::kPrometheusMetricsCertFile);
+  out.key_file = resolved.text(P::kPrometheusMetricsKeyFile);
+  if (out.certificate_file.empty() && out.key_file.empty()) return std::nullopt;
+  out.ca_file = resolved.text(P::kPrometheusMetricsCAFile);
+  const std::string& clients = resolved.text(P::kPrometheusMetricsClientAuth);
+  using Auth = HttpTls::ClientAuth;
+  out.client_auth = clients == "RequireAnyClientCert"      ? Auth::kRequireAny
+                    : clients == "VerifyClientCertIfGiven" ? Auth::kVerifyIfGiven
+                    : clients == "NoClientCert"            ? Auth::kNone
+                                                           : Auth::kRequireAndVerify;
   return out;
 }
 

@@ -1,6 +1,7 @@
 // settings_map.h: configuration parameters as the settings of the parts. Pure; the only place that knows both sides.
 #pragma once
 
+#include "agent/http_server.h"
 #include "base/symbol.h"
 #include "bgp/inputs.h"
 #include "config/datastore.h"
@@ -20,6 +21,8 @@ os::LogSettings log_settings(const config::Resolved& resolved);
 render::Settings render_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
                                  base::Symbol hostname, bool kernel_has_ipv6);
 dataplane::Settings dataplane_settings(const config::Resolved& resolved, const render::Settings& render);
+// Nothing when metrics are served in clear.
+std::optional<HttpTls> metrics_tls(const config::Resolved& resolved);
 // From our own parameters (BIRD…) and from Calico's environment for its BGP container: CALICO_ROUTER_ID, IP and IP6, AS
 // (spec bgp §2).
 bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Environment& environment);

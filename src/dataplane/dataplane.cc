@@ -167,6 +167,7 @@ void Dataplane::track_workloads(const calc::Output& output) {
   }
   for (const auto& [key, workload] : changes.workloads) replace(key, workload);
   for (const model::WorkloadEndpointKey& key : changes.workloads_removed) replace(key, nullptr);
+  interfaces_changed_ = interfaces_changed_ || !touched.empty();
   follow_interfaces(touched);
   for (const model::HostEndpointKey& key : changes.host_endpoints_removed) host_removed_.insert(key);
   for (const auto& [key, endpoint] : changes.host_endpoints) {
@@ -194,6 +195,7 @@ void Dataplane::follow_interfaces(const std::set<std::string>& names) {
 
 void Dataplane::on_link(const kernel::Link& link) {
   interfaces_.link(link);
+  interfaces_changed_ = interfaces_changed_ || !running_.contains(link.name);
   running_[link.name] = link.running;
   schedule();
 }
@@ -201,6 +203,7 @@ void Dataplane::on_link(const kernel::Link& link) {
 void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
   interfaces_.link_gone(name);
   running_.erase(name);
+  interfaces_changed_ = true;
   if (host_interfaces_.erase(name) > 0) take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
@@ -264,7 +267,9 @@ void Dataplane::turn() {
   }
 
   const base::Instant routes_started = loop_.now();
-  for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+  if (settings_.program_routes) {
+    for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+  }
   note(turn, arp_.apply(), "static ARP");
   note(turn, interfaces_.configure(), "sysctls");
   path_.routes.observe(seconds(loop_.now() - routes_started));
@@ -291,6 +296,7 @@ void Dataplane::end_of_turn(Turn& turn) {
   publish_statuses();
   publish_host_statuses();
   publish_gauges();
+  look_for_misconfiguration();
   const double took = seconds(loop_.now() - turn.started);
   if (!first_turn_done_) {
     first_turn_done_ = true;
@@ -384,8 +390,11 @@ void Dataplane::publish_statuses() {
       continue;
     }
     const EndpointStatus status = up ? EndpointStatus::kUp : EndpointStatus::kDown;
-    if (entry.told == status) continue;
+    const auto& details = entry.workload->interface;
+    const bool same = entry.told_interface && (entry.told_interface == details || *entry.told_interface == *details);
+    if (entry.told == status && same) continue;
     entry.told = status;
+    entry.told_interface = details;
     listener_.on_workload_status(key, entry.workload->interface, status);
   }
   status_dirty_ = std::move(later);
@@ -437,6 +446,28 @@ void Dataplane::publish_gauges() {
   add("neighbour", published_.neighbours, now.neighbours);
   add("sysctl", published_.sysctls, now.sysctls);
   published_ = now;
+}
+
+// Rules reach a guest only through an interface whose name begins as the configuration says: with the wrong prefix
+// nobody is protected, and nothing else fails.
+void Dataplane::look_for_misconfiguration() {
+  if (!std::exchange(interfaces_changed_, false)) return;
+  std::string now;
+  const auto matches = [this](const std::string& name) { return settings_.render.is_workload_interface(name); };
+  const auto stray = std::find_if(by_interface_.begin(), by_interface_.end(),
+                                  [&](const auto& entry) { return !entry.second.empty() && !matches(entry.first); });
+  if (stray != by_interface_.end()) {
+    now = "endpoints of this host name an interface that InterfacePrefix does not cover, for instance " + stray->first +
+          "; such a guest is not protected. Correct InterfacePrefix, or the endpoint";
+  } else if (!by_interface_.empty() &&
+             std::none_of(running_.begin(), running_.end(), [&](const auto& link) { return matches(link.first); })) {
+    now =
+        "this host has endpoints, but no interface whose name begins as InterfacePrefix says. Either no guest has been "
+        "started yet, or InterfacePrefix is wrong and guests are not protected";
+  }
+  if (now == misconfiguration_) return;
+  if (!now.empty()) log_.warning("dataplane.interface_prefix", now, {{"endpoints", workloads_.size()}});
+  misconfiguration_ = std::move(now);
 }
 
 WriteCounts Dataplane::writes() const {

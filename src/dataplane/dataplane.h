@@ -46,6 +46,7 @@ struct Settings {
   render::Settings render;
   WorkloadSettings workload;
   std::uint32_t max_set_elements = 1'048'576;                // MaxIpsetSize
+  bool program_routes = true;                                // false: RouteSyncDisabled
   bool remove_external_routes = true;                        // RemoveExternalRoutes
   base::Duration sets_refresh = std::chrono::seconds(90);    // IpsetsRefreshInterval; zero or less: never
   base::Duration routes_refresh = std::chrono::seconds(90);  // RouteRefreshInterval
@@ -70,7 +71,7 @@ enum class EndpointStatus : std::uint8_t { kUp, kDown, kError };
 class Listener {
  public:
   virtual ~Listener() = default;
-  // What is told is what changed; no status means that the endpoint is gone.
+  // What is told is what changed, status or interface; no status means that the endpoint is gone.
   virtual void on_workload_status(const model::WorkloadEndpointKey& key,
                                   const std::shared_ptr<const model::WorkloadInterface>& interface,
                                   std::optional<EndpointStatus> status) = 0;
@@ -163,6 +164,7 @@ class Dataplane final : public kernel::LinkListener {
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
+  void look_for_misconfiguration();
 
   base::Loop& loop_;
   base::Log& log_;
@@ -195,6 +197,7 @@ class Dataplane final : public kernel::LinkListener {
   struct Workload {
     std::shared_ptr<const calc::LocalWorkload> workload;
     std::optional<EndpointStatus> told;
+    std::shared_ptr<const model::WorkloadInterface> told_interface;
     std::string placed;       // the interface that it owns and is active on, or none
     std::uint64_t since = 0;  // the turn that writes the first rules for that
   };
@@ -205,6 +208,8 @@ class Dataplane final : public kernel::LinkListener {
   std::set<model::HostEndpointKey> host_removed_;
   render::HostInterfaces host_interfaces_;
   std::map<std::string, bool> running_;  // by interface, for host endpoint status
+  bool interfaces_changed_ = true;       // since the last look for a misconfiguration
+  std::string misconfiguration_;         // as last logged
 
   PathMetrics path_;
   base::Summary apply_time_;

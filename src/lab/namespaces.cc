@@ -68,6 +68,7 @@ Result<Prepared> prepare(const Program& program) {
 
 struct NamespaceFds {
   std::vector<Fd> fds;
+  Fd root;  // of the node's processes, when its mounts are entered too
 };
 
 Result<NamespaceFds> open_namespaces(const Node& node, Enter enter) {
@@ -79,6 +80,11 @@ Result<NamespaceFds> open_namespaces(const Node& node, Enter enter) {
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail(Error::system(errno, fmt::format("node {}: {}", node.name, path)));
     result.fds.push_back(std::move(fd));
+  }
+  if (enter == Enter::kAll) {
+    const std::string path = fmt::format("/proc/{}/root", node.holder);
+    result.root = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!result.root) return fail(Error::system(errno, fmt::format("node {}: {}", node.name, path)));
   }
   return result;
 }
@@ -96,6 +102,8 @@ void join(const NamespaceFds& namespaces) {
   for (const Fd& fd : namespaces.fds) {
     if (::setns(fd.get(), 0) != 0) die("setns");
   }
+  // Entering mounts leads to their outermost root, which is not the node's where the lab runs inside a chroot.
+  if (namespaces.root && (::fchdir(namespaces.root.get()) != 0 || ::chroot(".") != 0)) die("chroot");
 }
 
 [[noreturn]] void exec(const Prepared& prepared) {
