@@ -173,11 +173,11 @@ void Intake::report_health() {
   health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
 }
 
-void Intake::handle(store::StoreEvent event) {
-  std::visit([this](auto&& e) { on(std::move(e)); }, std::move(event));
+void Intake::handle(const store::StoreEvent& event) {
+  std::visit([this](const auto& e) { on(e); }, event);
 }
 
-void Intake::on(store::SnapshotStart) {
+void Intake::on(const store::SnapshotStart&) {
   metrics_->resyncs.add();
   metrics_->state(ResyncState::kInProgress);
   // Also when the first snapshot is cut short and begins again.
@@ -197,13 +197,13 @@ void Intake::on(store::SnapshotStart) {
   bgp_.resync = true;
 }
 
-void Intake::on(store::SnapshotPage event) {
+void Intake::on(const store::SnapshotPage& event) {
   const base::Instant start = loop_.now();
   for (const store::KeyValue& item : event.items) decode(item, false);
   metrics_->update_time.observe(seconds(loop_.now() - start));
 }
 
-void Intake::on(store::SnapshotDone event) {
+void Intake::on(const store::SnapshotDone& event) {
   in_snapshot_ = false;
   const bool first = !synced_once_;
   synced_once_ = true;
@@ -220,7 +220,7 @@ void Intake::on(store::SnapshotDone event) {
   if (first) log_.info("calc.in_sync", "The datastore has been read", {{"revision", event.revision}});
 }
 
-void Intake::on(store::Delta event) {
+void Intake::on(const store::Delta& event) {
   const base::Instant start = loop_.now();
   if (event.received != base::Instant{}) metrics_->receive.observe(seconds(start - event.received));
   for (const store::Change& change : event.changes) decode(change.item, change.removed);

@@ -69,15 +69,15 @@ class Intake {
   // Subscribes to everything an agent needs. The subscription ends with this object.
   void start(store::Store& store);
   // One event, as the subscription delivers it; for tests.
-  void handle(store::StoreEvent event);
+  void handle(const store::StoreEvent& event);
 
  private:
   struct Metrics;
 
-  void on(store::SnapshotStart event);
-  void on(store::SnapshotPage event);
-  void on(store::SnapshotDone event);
-  void on(store::Delta event);
+  void on(const store::SnapshotStart& event);
+  void on(const store::SnapshotPage& event);
+  void on(const store::SnapshotDone& event);
+  void on(const store::Delta& event);
   void on(store::ConnectionState event);
   void on(store::Diagnostic event);
 
