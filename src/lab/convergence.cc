@@ -4,8 +4,8 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
-#include <numeric>
 #include <optional>
+#include <utility>
 
 #include <fmt/core.h>
 
