@@ -3,14 +3,40 @@
 #include "os/files.h"
 
 namespace agent {
+namespace {
 
-BgpSide::BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, const config::Resolved& config,
-                 bgp::Settings settings)
-    : loop_(loop), log_(log), metrics_(metrics), settings_(std::move(settings)) {
+constexpr std::string_view kBgpReporter = "BGP";
+
+std::optional<bgp::ReadinessRule> readiness_rule(std::string_view text) {
+  if (text == "Off") return std::nullopt;
+  if (text == "One") return bgp::ReadinessRule::kOne;
+  return text == "All" ? bgp::ReadinessRule::kAll : bgp::ReadinessRule::kStart;
+}
+
+}  // namespace
+
+BgpSide::BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health,
+                 const config::Resolved& config, bgp::Settings settings)
+    : loop_(loop),
+      log_(log),
+      metrics_(metrics),
+      health_(health),
+      settings_(std::move(settings)),
+      readiness_(readiness_rule(config.text(config::Parameter::kBIRDReadiness))) {
   const std::string& mode = config.text(config::Parameter::kBIRDMode);
   mode_ = mode == "Enabled" ? Mode::kEnabled : mode == "Disabled" ? Mode::kDisabled : Mode::kAuto;
   options_.config_path = config.text(config::Parameter::kBIRDConfigFile);
   options_.socket_path = config.text(config::Parameter::kBIRDSocket);
+  options_.pid_path = config.text(config::Parameter::kBIRDPidFile);
+  options_.secret_directory = config.text(config::Parameter::kBIRDSecretDirectory);
+  options_.supervise = config.text(config::Parameter::kBIRDSupervisor) == "Agent";
+  hold_timer_ = loop_.after(kHold, [this] { release(); });
+}
+
+void BgpSide::release() {
+  if (!std::exchange(held_, false)) return;
+  loop_.cancel(hold_timer_);
+  consider();
 }
 
 void BgpSide::update(BgpUpdates updates) {
@@ -29,17 +55,34 @@ bool BgpSide::node_has_bgp() const {
 }
 
 void BgpSide::consider() {
-  if (runner_ || !waiting_.in_sync) return;
+  if (held_ || runner_ || !waiting_.in_sync) return;
   if (mode_ == Mode::kAuto && !node_has_bgp()) return;
-  if (mode_ == Mode::kAuto && !os::file_exists(options_.socket_path)) {
+  // With a BIRD that we are to start there is no socket to wait for.
+  if (mode_ == Mode::kAuto && !options_.supervise && !os::file_exists(options_.socket_path)) {
     loop_.cancel(timer_);
     timer_ = loop_.after(kLookForSocket, [this] { consider(); });
     return;
   }
+  manage();
+  feed(std::exchange(waiting_, {}));
+}
+
+void BgpSide::manage() {
   log_.info("bgp.managing", "Looking after BIRD",
             {{"configuration", options_.config_path}, {"socket", options_.socket_path}});
   runner_ = std::make_unique<bgp::BirdRunner>(loop_, log_, metrics_, settings_, options_);
-  feed(std::exchange(waiting_, {}));
+  if (!readiness_) return;
+  health_.add(std::string(kBgpReporter), {.live = false, .ready = true}, base::Duration::zero());
+  runner_->on_status([this](const bgp::BgpStatus&) { report_readiness(); });
+  start_up_timer_ = loop_.after(kStartUp, [this] {
+    starting_up_ = false;
+    report_readiness();
+  });
+}
+
+void BgpSide::report_readiness() {
+  const auto why = bgp::why_not_ready(runner_->status(), *readiness_, starting_up_);
+  health_.report(std::string(kBgpReporter), true, !why, why.value_or(""));
 }
 
 void BgpSide::feed(const BgpUpdates& updates) {

@@ -309,5 +309,22 @@ TEST(SettingsMap, BgpFromTheEnvironment) {
   EXPECT_EQ(bgp.router_id, "hash");
 }
 
+TEST(SettingsMap, BgpFromOwnParameters) {
+  config::RawSources sources;
+  sources.set(config::Source::kEnvironment, {{"BIRDPeers", "192.0.2.1 as 64512, nonsense"},
+                                             {"BIRDTunnelNetworks", "10.65.0.0/16 CrossSubnet"},
+                                             {"BIRDBFD", "all"},
+                                             {"BIRDBFDIntervalMillis", "100"},
+                                             {"BIRDHostRoutes", "On"}});
+  const bgp::Settings bgp = bgp_settings(config::resolve(sources, "h1", {}).resolved, {});
+  ASSERT_EQ(bgp.peers.size(), 1u);
+  EXPECT_EQ(bgp.problems.size(), 1u);
+  ASSERT_EQ(bgp.tunnel_networks.size(), 1u);
+  EXPECT_EQ(bgp.tunnel_networks[0].mode, model::EncapMode::kCrossSubnet);
+  EXPECT_EQ(bgp.bfd.use, bgp::BfdUse::kAll);
+  EXPECT_EQ(bgp.bfd.interval, std::chrono::milliseconds(100));
+  EXPECT_EQ(bgp.host_routes, bgp::HostRouteRule::kOn);
+}
+
 }  // namespace
 }  // namespace agent

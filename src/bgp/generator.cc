@@ -1,38 +1,28 @@
-// The file in the order BIRD reads it: daemon, filters, kernel and device protocols, template, sessions. Each section
-// is one function below; what stands in a filter and why is in spec bgp §3.4 (order), §3.5 (priorities) and §3.8
-// (preferences).
-//
-// Preferences decide who wins when an address is known from two sides: a local guest's route (150, or 210 while it is a
-// live migration's target) beats the same address from BGP (100), which beats what else the kernel knows (10); an
-// elevated BGP route (200) lies between. The host's own default gets 110, or a default learned over BGP would make next
-// hops unresolvable.
+// The file in the order BIRD reads it: daemon, filters (route_filters.h), kernel and device protocols, template,
+// sessions. Each section is one function below.
 #include "bgp/generator.h"
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <fmt/core.h>
 
 #include "base/digest.h"
 #include "bgp/peering.h"
+#include "bgp/route_filters.h"
+#include "bgp/text.h"
 
 namespace bgp {
 namespace {
 
 using base::Family;
 
-constexpr std::uint32_t kTopPriority = 2147483647;  // local_pref = this − metric, so that less metric is more preferred
-constexpr int kKeepaliveFreeOfHold = 80;            // a third of BIRD's default hold time
+constexpr int kKeepaliveFreeOfHold = 80;  // a third of BIRD's default hold time
 constexpr std::int64_t kMaxHold = 65535;
 constexpr std::array kFamilies = {Family::kIpv4, Family::kIpv6};
 
 char digit(Family family) { return family == Family::kIpv4 ? '4' : '6'; }
-
-const Configuration& configuration(const Inputs& inputs, const std::string& name) {
-  static const Configuration kUnset;
-  const auto found = inputs.configurations.find(name);
-  return found == inputs.configurations.end() ? kUnset : found->second;
-}
 
 class Generator {
  public:
@@ -45,20 +35,22 @@ class Generator {
 
   Generated run() {
     daemon();
-    for (const Family family : kFamilies) filters(family);
+    const RouteFilters route_filters(inputs_, global_, self_, workload_test_);
+    for (const Family family : kFamilies) route_filters.write(family, text_, diagnostics_);
     local_protocols();
     for (const Family family : kFamilies) kernel(family);
-    for (const Family family : kFamilies) static_routes(family);
+    for (const Family family : kFamilies) static_routes(family, route_filters.blackholes(family));
+    bfd();
     session_template();
     for (const Peering& peering : peerings_) session(peering);
-    return {std::move(text_), std::move(diagnostics_)};
+    include_local();
+    return {text_.take(), std::move(diagnostics_)};
   }
 
  private:
   template <typename... Args>
   void line(fmt::format_string<Args...> format, Args&&... args) {
-    text_ += fmt::format(format, std::forward<Args>(args)...);
-    text_ += '\n';
+    text_.line(format, std::forward<Args>(args)...);
   }
 
   void set_debug() {
@@ -81,10 +73,6 @@ class Generator {
     if (workload_test_.empty()) workload_test_ = "false";
   }
 
-  std::uint32_t normal_priority(Family family) const {
-    return family == Family::kIpv4 ? global_.normal_priority_v4 : global_.normal_priority_v6;
-  }
-
   bool strict(Family family) const {
     return global_.bind_mode == BindMode::kNodeIp && self_.address(family).has_value();
   }
@@ -103,102 +91,6 @@ class Generator {
     line("watchdog warning 5 s;");
     line("");
     line("attribute int calico_prio;  # a route's priority as a kernel metric; never leaves the daemon");
-  }
-
-  void filters(Family family) {
-    line("");
-    prio_functions(family);
-    export_common(family);
-    kernel_import(family);
-    kernel_export(family);
-  }
-
-  // Spec §3.5. A kernel metric of 0 means "no metric given" and counts as normal, or it would outrank every migration.
-  void prio_functions(Family family) {
-    const char f = digit(family);
-    const std::uint32_t normal = normal_priority(family);
-    line("function prio_out{}()\n{{", f);
-    line("  if source = RTS_BGP && defined(bgp_local_pref) then");
-    line("    calico_prio = {} - bgp_local_pref;", kTopPriority);
-    line("  else {{");
-    line("    calico_prio = {};", normal);
-    line("    if defined(krt_metric) && krt_metric > 0 then calico_prio = krt_metric;");
-    line("    bgp_local_pref = {} - calico_prio;", kTopPriority);
-    line("  }}\n}}");
-    line("function prio_in{}()\n{{", f);
-    line("  if defined(bgp_local_pref) && bgp_local_pref > {} then preference = 200;", kTopPriority - normal);
-    line("}}");
-  }
-
-  // Spec §3.4, export step 3. Filters of BGPFilter, communities and own blocks go between the rejects and the pools.
-  void export_common(Family family) {
-    line("function export_common{}(bool same_as)\n{{", digit(family));
-    for (const base::Prefix& pool : pools(family, [](const model::IpPool& p) { return p.disable_bgp_export; })) {
-      line("  if net ~ {} then reject;", base::to_string(pool));
-    }
-    line("  if same_as && (ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;");
-    line("  if ifname ~ \"bpf*.cali\" then reject;");
-    for (const base::Prefix& pool : pools(family, [](const model::IpPool& p) { return !p.disable_bgp_export; })) {
-      line("  if net ~ {} then accept;", base::to_string(pool));
-    }
-    if (host_routes(family)) {
-      line("  if source != RTS_BGP && net.len > 0 && ({} || ifname = \"dummy1\") then accept;", workload_test_);
-    }
-    line("}}");
-  }
-
-  bool host_routes(Family family) const {
-    if (inputs_.settings.host_routes != HostRouteRule::kAuto) return inputs_.settings.host_routes == HostRouteRule::kOn;
-    return pools(family, [](const model::IpPool&) { return true; }).empty();
-  }
-
-  template <typename Wanted>
-  std::vector<base::Prefix> pools(Family family, Wanted wanted) const {
-    std::vector<base::Prefix> result;
-    for (const auto& [name, pool] : inputs_.pools) {
-      if (pool.cidr.family() == family && wanted(pool)) result.push_back(pool.cidr.masked());
-    }
-    std::ranges::sort(result);
-    result.erase(std::ranges::unique(result).begin(), result.end());
-    return result;
-  }
-
-  // Spec §3.8 rules 2, 4 and 5.
-  void kernel_import(Family family) {
-    line("filter kernel_import{}\n{{", digit(family));
-    line("  if net.len = 0 && dest = RTD_UNICAST then preference = 110;");
-    line("  if krt_source = 80 && !({} || ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;", workload_test_);
-    line("  if {} then {{", workload_test_);
-    line("    preference = 150;");
-    line("    if krt_metric > 0 && krt_metric < {} then preference = 210;", normal_priority(family));
-    line("  }}");
-    line("  accept;\n}}");
-  }
-
-  void kernel_export(Family family) {
-    line("filter kernel_export{}\n{{", digit(family));
-    line("  if source = RTS_DEVICE then reject;");
-    for (const auto& [name, pool] : inputs_.pools) {
-      if (pool.cidr.family() == family) kernel_pool(name, pool);
-    }
-    line("  if source = RTS_BGP && dest = RTD_UNICAST && ({}) then onlink = true;", workload_test_);
-    line("  accept;\n}}");
-  }
-
-  // Which BGP routes inside a pool BIRD programs (spec §2.9, §3.6). Encapsulated routes will be written here (§3.7, way
-  // A); until then they are kept out of the kernel, so that nothing leaves unencapsulated.
-  void kernel_pool(const std::string& name, const model::IpPool& pool) {
-    const std::string cidr = base::to_string(pool.cidr.masked());
-    const bool agents = pool.vxlan != model::EncapMode::kNever || !global_.program_cluster_routes;
-    if (agents) return line("  if source = RTS_BGP && net ~ {} then reject;", cidr);
-    if (pool.ipip == model::EncapMode::kNever || pool.cidr.family() == Family::kIpv6) return;
-    diagnostics_.push_back({fmt::format("IPPool({})", name), "spec.ipipMode",
-                            "IP-in-IP is not supported yet; routes that need the tunnel are kept out of the kernel"});
-    if (pool.ipip == model::EncapMode::kCrossSubnet && self_.v4) {
-      return line("  if source = RTS_BGP && net ~ {} && !(bgp_next_hop ~ {}) then reject;", cidr,
-                  base::to_string(self_.v4->masked()));
-    }
-    line("  if source = RTS_BGP && net ~ {} then reject;", cidr);
   }
 
   // The direct protocol derives routes from addresses. It must not see guests' interfaces, nor the DHCP agent's ns-*,
@@ -220,15 +112,38 @@ class Generator {
     line("  ipv{} {{ import filter kernel_import{}; export filter kernel_export{}; }};\n}}", f, f, f);
   }
 
-  void static_routes(Family family) {
+  void static_routes(Family family, const std::vector<base::Prefix>& blackholes) {
     line("protocol static calico_static{} {{\n  ipv{};", digit(family), digit(family));
+    for (const base::Prefix& cidr : blackholes) line("  route {} blackhole;", base::to_string(cidr));
+    std::set<base::IpAddress> routed;  // two sessions to one router, by port
     for (const Peering& peering : peerings_) {
-      if (peering.reachable_by && peering.address.family() == family && *peering.reachable_by != peering.address) {
+      if (peering.reachable_by && peering.address.family() == family && *peering.reachable_by != peering.address &&
+          routed.insert(peering.address).second) {
         line("  route {} via {};", base::to_string(base::Prefix::host(peering.address)),
              base::to_string(*peering.reachable_by));
       }
     }
     line("}}");
+  }
+
+  bool uses_bfd(const Peering& peering) const {
+    const BfdUse use = inputs_.settings.bfd.use;
+    return use == BfdUse::kAll || (use == BfdUse::kPeers && peering.kind != PeeringKind::kMesh);
+  }
+
+  // Explicit peers are multihop for BIRD even on the same subnet, so both kinds of BFD session get the timers.
+  void bfd() {
+    if (std::ranges::none_of(peerings_, [this](const Peering& peering) { return uses_bfd(peering); })) return;
+    const Bfd& settings = inputs_.settings.bfd;
+    const std::string timers =
+        fmt::format("interval {} ms; multiplier {};", settings.interval.count(), settings.multiplier);
+    line("protocol bfd calico_bfd {{\n  interface \"*\" {{ {} }};\n  multihop {{ {} }};\n}}", timers, timers);
+  }
+
+  // Last, so that it may refer to everything above.
+  void include_local() {
+    if (!inputs_.include_local || !is_usable_password(inputs_.settings.include_file)) return;
+    line("\ninclude \"{}\";", inputs_.settings.include_file);
   }
 
   void session_template() {
@@ -256,6 +171,7 @@ class Generator {
     if (peering.restart_time) line("  graceful restart time {};", peering.restart_time->count());
     if (peering.keepalive) timers(peering.keepalive->count());
     if (peering.allowed_local_as > 0) line("  allow local as {};", peering.allowed_local_as);
+    if (uses_bfd(peering)) line("  bfd {};", inputs_.settings.bfd.loss == BfdLoss::kGraceful ? "graceful" : "on");
     channel(peering);
     line("}}");
   }
@@ -292,13 +208,23 @@ class Generator {
   }
 
   void channel(const Peering& peering) {
-    const char f = digit(peering.address.family());
+    const Family family = peering.address.family();
+    const char f = digit(family);
     line("  ipv{} {{", f);
     line("    gateway recursive; add paths on;{}", peering.next_hop == NextHopMode::kSelf   ? " next hop self;"
                                                    : peering.next_hop == NextHopMode::kKeep ? " next hop keep;"
                                                                                             : "");
-    line("    import filter {{ prio_in{}(); accept; }};", f);
-    line("    export filter {{ prio_out{}(); export_common{}({}); reject; }};", f, f, peering.internal);
+    const auto calls = [&](Direction direction) {
+      return filter_calls(inputs_.filters, peering.filters, direction, family, peering.internal);
+    };
+    if (const std::string before = calls(Direction::kImport); !before.empty())
+      line("    import filter {{ {}prio_in{}(); accept; }};", before, f);
+    else
+      line("    import filter bgp_in{};", f);
+    if (const std::string before = calls(Direction::kExport); !before.empty())
+      line("    export filter {{ prio_out{}(); {}export_common{}({}); reject; }};", f, before, f, peering.internal);
+    else
+      line("    export filter bgp_out{}_{};", f, peering.internal ? "same" : "other");
     line("  }};");
   }
 
@@ -309,7 +235,7 @@ class Generator {
   std::vector<std::string> workload_patterns_;
   std::string workload_test_;
   std::string_view debug_;
-  std::string text_;
+  Text text_;
   Diagnostics diagnostics_;
 };
 

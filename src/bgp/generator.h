@@ -1,12 +1,11 @@
 // generator.h: a node's complete BIRD 2 configuration (spec bgp §3). Pure: equal inputs give byte-identical text.
 //
 // One file for one daemon and both address families, for clouds with and without IP pools (spec §3.12).
-// Nothing from a resource reaches the file as text, except passwords and interface patterns, which are checked;
-// addresses, prefixes and numbers are printed from their binary form. So no resource can add a statement or spoil the
-// whole file.
+// Nothing from a resource reaches the file as text, except passwords, interface patterns and names of BGPFilters, which
+// are checked; addresses, prefixes and numbers are printed from their binary form. So no resource can add a statement
+// or spoil the whole file.
 //
-// Not rendered yet, each refused or reported rather than ignored: BGPFilter, communities, sessions with local
-// workloads, IP-in-IP routes (they are kept out of the kernel), aggregation of IPAM blocks.
+// Sessions with local workloads (localWorkloadSelector) are refused and reported.
 //
 // The text contains passwords: write it with mode 0640 and never log it.
 #pragma once

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "bgp/filter.h"
 #include "bgp/resources.h"
 #include "model/network.h"
 
@@ -27,9 +28,31 @@ struct LocalPeer {
   base::IpAddress address;
   AsNumber as_number = 0;
   std::optional<std::uint16_t> port;
-  std::string password;
+  std::optional<SecretRef> password;
   friend bool operator==(const LocalPeer&, const LocalPeer&) = default;
 };
+
+// A range whose routes go through tunl0 although no IPPool says so, for clouds without IPPool resources (spec §3.12).
+struct TunnelNetwork {
+  base::Prefix cidr;
+  model::EncapMode mode = model::EncapMode::kAlways;
+  friend bool operator==(const TunnelNetwork&, const TunnelNetwork&) = default;
+};
+
+// Bidirectional forwarding detection, which no resource can ask for (spec §7.4). BIRD answers itself, so when BIRD
+// stops, BFD does too: kGraceful then keeps the peer's routes for its restart time, kStrict withdraws them at once.
+enum class BfdUse : std::uint8_t { kOff, kPeers, kAll };  // kPeers: all sessions but those of the mesh
+enum class BfdLoss : std::uint8_t { kStrict, kGraceful };
+struct Bfd {
+  BfdUse use = BfdUse::kOff;
+  BfdLoss loss = BfdLoss::kStrict;
+  std::chrono::milliseconds interval{300};
+  int multiplier = 3;
+  friend bool operator==(const Bfd&, const Bfd&) = default;
+};
+
+// The kernel's own IP-in-IP device, which exists as soon as the module is loaded.
+inline constexpr std::string_view kTunnelDevice = "tunl0";
 
 struct Settings {
   std::string node_name;
@@ -41,9 +64,12 @@ struct Settings {
   std::vector<LocalPeer> peers;
   HostRouteRule host_routes = HostRouteRule::kAuto;
   std::vector<std::string> workload_prefixes = {"cali", "tap"};
-  std::string log_file;  // empty: syslog
+  std::vector<TunnelNetwork> tunnel_networks;
+  Bfd bfd;
+  std::string include_file;  // an operator's own statements at the end; empty: none
+  std::string log_file;      // empty: syslog
+  Diagnostics problems;      // of the settings themselves
   std::chrono::seconds recovery_wait = kDefaultRecoveryWait;
-  friend bool operator==(const Settings&, const Settings&) = default;
 };
 
 struct Inputs {
@@ -52,7 +78,14 @@ struct Inputs {
   std::map<std::string, Configuration> configurations;  // "default" and "node.<name>"
   std::map<std::string, Peer> peers;                    // by BGPPeer name, which makes the order of conflicts stable
   std::map<std::string, model::IpPool> pools;           // by IPPool name
+  Filters filters;
+  std::map<base::Prefix, BlockState> blocks;  // this node's own
   std::map<SecretRef, std::string> secrets;
+  bool tunnel_ready = true;    // BIRD knows tunl0
+  bool include_local = false;  // settings.include_file is there and was not refused
 };
+
+// True if a route of some pool goes through tunl0 on this host.
+bool needs_tunnel(const Inputs& inputs);
 
 }  // namespace bgp

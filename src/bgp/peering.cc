@@ -241,11 +241,7 @@ class Computation {
     session.address = peer.address;
     session.port = peer.port;
     session.as_number = peer.as_number;
-    if (!peer.password.empty() && !is_usable_password(peer.password)) {
-      return report("local peer", "",
-                    fmt::format("the password for {} {}", base::to_string(peer.address), kBadPassword));
-    }
-    session.password = peer.password;
+    if (peer.password) session.password = secret("local peer", *peer.password);
     if (peer.as_number == 0) {
       return report("local peer", "",
                     fmt::format("{} has no AS number and is left out", base::to_string(peer.address)));
@@ -260,6 +256,7 @@ class Computation {
     session.keepalive = peer.keepalive;
     session.ttl_security = peer.ttl_security;
     session.reachable_by = peer.reachable_by;
+    session.filters = peer.filters;
     if (peer.password) session.password = secret(fmt::format("BGPPeer({})", name), *peer.password);
     return session;
   }

@@ -32,6 +32,7 @@ struct Peering {
   bool route_reflector_client = false;
   bool internal = false;  // peer AS equals the local AS of the session
   std::optional<base::IpAddress> reachable_by;
+  std::vector<std::string> filters;  // BGPFilters in order; those that do not exist mean nothing
   friend bool operator==(const Peering&, const Peering&) = default;
 };
 

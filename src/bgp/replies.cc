@@ -103,12 +103,35 @@ DaemonStatus parse_status(const Reply& reply) {
   return status;
 }
 
-bool is_ready(const BgpStatus& status, bool starting_up) {
-  if (!status.daemon_up || !status.configuration_error.empty()) return false;
-  if (status.sessions.empty()) return true;
-  const auto established = std::ranges::count_if(status.sessions, &ProtocolRow::established);
-  if (!starting_up) return established > 0;
-  return !status.daemon.recovering && established == std::ssize(status.sessions);
+// An IPv4 address leaves exactly four numbers; of an IPv6 one some part is empty, hexadecimal, or the fifth.
+bool ProtocolRow::is_v4_session() const {
+  std::string_view rest = name;
+  for (const std::string_view prefix : {"Mesh_", "Global_", "Node_", "Local_Workload_"}) {
+    if (rest.starts_with(prefix)) rest.remove_prefix(prefix.size());
+  }
+  rest = rest.substr(0, rest.find("_port_"));
+  const auto parts = base::split(rest, '_');
+  return parts.size() == 4 && std::ranges::all_of(parts, [](std::string_view part) {
+           return !part.empty() && part.size() <= 3 && part.find_first_not_of("0123456789") == part.npos;
+         });
+}
+
+std::optional<std::string> why_not_ready(const BgpStatus& status, ReadinessRule rule, bool starting_up) {
+  if (!status.daemon_up) return "BIRD does not answer";
+  if (!status.configuration_error.empty()) return "BIRD refused the configuration: " + status.configuration_error;
+  const bool all = rule == ReadinessRule::kAll || (rule == ReadinessRule::kStart && starting_up);
+  if (all && status.daemon.recovering && !status.sessions.empty()) return "BIRD is recovering from a restart";
+  for (const bool v4 : {true, false}) {
+    const auto in_family = [&](const ProtocolRow& row) { return row.is_v4_session() == v4; };
+    const auto configured = std::ranges::count_if(status.sessions, in_family);
+    const auto established = std::ranges::count_if(
+        status.sessions, [&](const ProtocolRow& row) { return in_family(row) && row.established(); });
+    if (established < (all ? configured : std::min<std::ptrdiff_t>(configured, 1))) {
+      return std::to_string(established) + " of " + std::to_string(configured) + (v4 ? " IPv4" : " IPv6") +
+             " BGP sessions are established";
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace bgp

@@ -23,6 +23,7 @@ constexpr int kConfigurationGood = 20;
 constexpr int kRecovering = 24;
 constexpr int kVersion = 1000;
 constexpr int kProtocolRow = 1002;
+constexpr int kInterfaceRow = 1005;
 constexpr int kStatusDetail = 1011;
 constexpr int kConfigurationRefused = 8002;
 constexpr int kNotUnderstood = 9001;
@@ -61,6 +62,7 @@ struct ProtocolRow {
   std::string detail = {};         // what BIRD adds, e.g. "Socket: Connection refused"
   bool is_calico_session() const;  // Mesh_, Global_, Node_ or Local_Workload_
   bool established() const { return session == "Established"; }
+  bool is_v4_session() const;  // by its name, which is made of the neighbour's address
   friend bool operator==(const ProtocolRow&, const ProtocolRow&) = default;
 };
 
@@ -83,8 +85,13 @@ struct BgpStatus {
   std::string configuration_error;    // why the newest configuration is not in force; empty when it is
 };
 
-// Spec §5.1. While the node starts up every session must be established and recovery finished; afterwards one is
-// enough, because one dead external peer must not take a working node out of service.
-bool is_ready(const BgpStatus& status, bool starting_up);
+// How strictly sessions count for readiness. kStart is upstream's rule: while the node starts up, all of them and no
+// recovery in progress; afterwards kOne. kOne: one of each family that has any, because one dead external peer must not
+// take a working node out of service.
+enum class ReadinessRule : std::uint8_t { kOne, kStart, kAll };
+
+// Spec §5.1. Why BGP is not ready, in a few words; nothing if it is. Always needed: a daemon that answers and runs the
+// newest configuration.
+std::optional<std::string> why_not_ready(const BgpStatus& status, ReadinessRule rule, bool starting_up);
 
 }  // namespace bgp

@@ -71,20 +71,62 @@ TEST(Replies, SomethingElseIsNotBird) {
   }
 }
 
+TEST(Replies, SessionsByFamily) {
+  for (const char* name : {"Mesh_192_0_2_12", "Global_192_0_2_1_port_1179", "Node_10_0_0_1"}) {
+    EXPECT_TRUE(ProtocolRow{.name = name}.is_v4_session()) << name;
+  }
+  for (const char* name : {"Mesh_2001_db8_1__12", "Global_2001__1_port_50", "Node_1_2_3_4_5_6_7_8", "Mesh_fd00__1"}) {
+    EXPECT_FALSE(ProtocolRow{.name = name}.is_v4_session()) << name;
+  }
+}
+
+ProtocolRow session(std::string name, std::string state) {
+  return {.name = std::move(name), .session = std::move(state)};
+}
+
 TEST(Replies, Readiness) {
+  using enum ReadinessRule;
   BgpStatus status;
-  EXPECT_FALSE(is_ready(status, false));
+  EXPECT_EQ(why_not_ready(status, kOne, false), "BIRD does not answer");
   status.daemon_up = true;
-  EXPECT_TRUE(is_ready(status, true));
-  status.sessions = {{.name = "Mesh_1", .session = "Established"}, {.name = "Mesh_2", .session = "Active"}};
-  EXPECT_FALSE(is_ready(status, true));
-  EXPECT_TRUE(is_ready(status, false));
+  for (const ReadinessRule rule : {kOne, kStart, kAll}) EXPECT_FALSE(why_not_ready(status, rule, true));  // no sessions
+  status.sessions = {session("Mesh_192_0_2_1", "Established"), session("Mesh_192_0_2_2", "Active")};
+  EXPECT_FALSE(why_not_ready(status, kOne, true));
+  EXPECT_FALSE(why_not_ready(status, kStart, false));
+  EXPECT_EQ(why_not_ready(status, kStart, true), "1 of 2 IPv4 BGP sessions are established");
+  EXPECT_TRUE(why_not_ready(status, kAll, false));
   status.sessions[1].session = "Established";
-  EXPECT_TRUE(is_ready(status, true));
+  EXPECT_FALSE(why_not_ready(status, kAll, true));
+  // Each family for itself.
+  status.sessions.push_back(session("Mesh_2001_db8__1", "Connect"));
+  EXPECT_EQ(why_not_ready(status, kOne, false), "0 of 1 IPv6 BGP sessions are established");
+  status.sessions.pop_back();
   status.daemon.recovering = true;
-  EXPECT_FALSE(is_ready(status, true));
-  status.configuration_error = "x";
-  EXPECT_FALSE(is_ready(status, false));
+  EXPECT_TRUE(why_not_ready(status, kStart, true));
+  EXPECT_FALSE(why_not_ready(status, kStart, false));
+  status.configuration_error = "line 3";
+  EXPECT_EQ(why_not_ready(status, kOne, false), "BIRD refused the configuration: line 3");
+}
+
+// BIRD 3 (https://bird.network.cz): dates with fractions, and what it adds to the lines is after the state.
+TEST(Replies, BirdThreeSpeaksAlike) {
+  const DaemonStatus status =
+      parse_status(whole("1000-BIRD 3.0.1\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n"
+                         " Current server time is 2026-02-03 10:11:12.345\n Last reboot on 2026-02-01 08:00:00.001\n"
+                         " Last reconfiguration on 2026-02-03 10:00:00.002\n0013 Daemon is up and running\n"));
+  EXPECT_EQ(status.version, "3.0.1");
+  EXPECT_EQ(status.last_reboot, "2026-02-01 08:00:00.001");
+  EXPECT_TRUE(status.running);
+  const auto rows = parse_protocols(
+      whole("2002-Name       Proto      Table      State  Since         Info\n"
+            "1002-device1    Device     ---        up     10:00:01.100  \n"
+            " kernel4    Kernel     master4    up     10:00:01.100  \n"
+            " Mesh_192_0_2_12 BGP        ---        up     10:00:04.250  Established   \n"
+            " Mesh_192_0_2_13 BGP        ---        start  10:00:04.250  Active        Socket: Connection refused\n"
+            "0000 \n"));
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_TRUE(rows[2].established());
+  EXPECT_EQ(rows[3].detail, "Socket: Connection refused");
 }
 
 }  // namespace

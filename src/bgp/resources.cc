@@ -1,9 +1,11 @@
 #include "bgp/resources.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <map>
 
 #include <fmt/core.h>
 #include <boost/json.hpp>
@@ -108,11 +110,7 @@ Result<SecretRef> as_secret(const json::value& value) {
       secret.name = name->get_string();
     if (const auto* key = ref->if_contains("key"); key != nullptr && key->is_string()) secret.key = key->get_string();
   }
-  // Both become parts of a file name.
-  const auto usable = [](const std::string& part) {
-    return !part.empty() && part.front() != '.' && part.find('/') == part.npos && part.find('\0') == part.npos;
-  };
-  if (!usable(secret.name) || !usable(secret.key)) {
+  if (!is_secret_name(secret.name) || !is_secret_name(secret.key)) {
     return fail(Error::invalid("needs secretKeyRef with a name and a key, each usable as a file name"));
   }
   return secret;
@@ -135,6 +133,103 @@ Result<bool> as_switch(const json::value& value) {
     if (value.get_string() == "Disabled") return false;
   }
   return fail(Error::invalid("is neither Enabled nor Disabled"));
+}
+
+Result<base::Prefix> as_cidr(const json::value& value) {
+  if (!value.is_string()) return fail(Error::invalid("is not a CIDR"));
+  return base::parse_cidr(value.get_string());
+}
+
+// The members of an object list; anything else in it is reported.
+template <typename Take>
+void each_object(Reader& reader, std::string_view field, Take take) {
+  const json::value* list = reader.find(field);
+  if (list == nullptr) return;
+  const std::string path = fmt::format("spec.{}", field);
+  if (!list->is_array()) return reader.report(path, "is not a list");
+  for (const json::value& entry : list->get_array()) {
+    if (entry.is_object())
+      take(entry.get_object(), path);
+    else
+      reader.report(path, "has an entry that is not an object");
+  }
+}
+
+// Empty members are allowed and mean nothing (spec §2.2). `ranges_only`: single addresses are announced per service.
+std::vector<base::Prefix> read_ranges(Reader& reader, std::string_view field, bool ranges_only) {
+  std::vector<base::Prefix> ranges;
+  each_object(reader, field, [&](const json::object& entry, const std::string& path) {
+    const json::value* text = entry.if_contains("cidr");
+    if (text == nullptr || (text->is_string() && text->get_string().empty())) return;
+    const auto cidr = as_cidr(*text);
+    if (!cidr) return reader.report(path, cidr.error().text());
+    if (!ranges_only || !cidr->is_host()) ranges.push_back(*cidr);
+  });
+  std::ranges::sort(ranges);
+  ranges.erase(std::ranges::unique(ranges).begin(), ranges.end());
+  return ranges;
+}
+
+using CommunityNames = std::map<std::string, Community, std::less<>>;
+
+CommunityNames read_community_names(Reader& reader) {
+  CommunityNames names;
+  each_object(reader, "communities", [&](const json::object& entry, const std::string& path) {
+    const json::value* name = entry.if_contains("name");
+    const json::value* value = entry.if_contains("value");
+    if (name == nullptr || value == nullptr || !name->is_string() || !value->is_string()) {
+      return reader.report(path, "has an entry without name or value");
+    }
+    const auto community = parse_community(value->get_string());
+    if (!community) return reader.report(path, community.error().text());
+    names.insert_or_assign(std::string(name->get_string()), *community);
+  });
+  return names;
+}
+
+std::vector<Community> read_community_list(Reader& reader, const json::object& entry, const std::string& path,
+                                           const CommunityNames& names) {
+  std::vector<Community> result;
+  const json::value* list = entry.if_contains("communities");
+  const json::array* array = list != nullptr ? list->if_array() : nullptr;
+  if (array == nullptr) return result;
+  for (const json::value& item : *array) {
+    const std::string text = item.is_string() ? std::string(item.get_string()) : std::string();
+    if (const auto named = names.find(text); named != names.end()) {
+      result.push_back(named->second);
+    } else if (const auto community = parse_community(text)) {
+      result.push_back(*community);
+    } else {
+      reader.report(path, "names a community that is neither a:b nor a:b:c nor defined in communities");
+    }
+  }
+  std::ranges::sort(result);
+  result.erase(std::ranges::unique(result).begin(), result.end());
+  return result;
+}
+
+// Two entries of one CIDR are one; the order in the file follows the addresses.
+std::optional<std::vector<Advertisement>> read_advertisements(Reader& reader) {
+  const CommunityNames names = read_community_names(reader);
+  std::map<base::Prefix, std::vector<Community>> found;
+  bool any = false;
+  each_object(reader, "prefixAdvertisements", [&](const json::object& entry, const std::string& path) {
+    any = true;
+    const json::value* text = entry.if_contains("cidr");
+    const auto cidr = as_cidr(text != nullptr ? *text : json::value());
+    if (!cidr) return reader.report(path, cidr.error().text());
+    std::vector<Community> communities = read_community_list(reader, entry, path, names);
+    std::vector<Community>& all = found[*cidr];
+    all.insert(all.end(), communities.begin(), communities.end());
+  });
+  if (!any) return std::nullopt;
+  std::vector<Advertisement> result;
+  for (auto& [cidr, communities] : found) {
+    std::ranges::sort(communities);
+    communities.erase(std::ranges::unique(communities).begin(), communities.end());
+    if (!communities.empty()) result.push_back({cidr, std::move(communities)});
+  }
+  return result;
 }
 
 struct Endpoint {
@@ -196,6 +291,10 @@ void read_global(Reader& reader, Configuration& out) {
   read_interfaces(reader, out);
   out.mesh_password = reader.read("nodeMeshPassword", as_secret);
   out.mesh_restart_time = reader.read("nodeMeshMaxRestartTime", as_duration);
+  out.cluster_ips = read_ranges(reader, "serviceClusterIPs", false);
+  out.external_ips = read_ranges(reader, "serviceExternalIPs", true);
+  out.load_balancer_ips = read_ranges(reader, "serviceLoadBalancerIPs", true);
+  out.aggregate_load_balancers = reader.read("serviceLoadBalancerAggregation", as_switch).value_or(true);
   out.program_cluster_routes = reader.read("programClusterRoutes", as_switch).value_or(true);
   const auto priority = [&](std::string_view field) {
     return static_cast<std::uint32_t>(reader.read(field, as_int(1, kMaxPriority)).value_or(1024));
@@ -207,7 +306,8 @@ void read_global(Reader& reader, Configuration& out) {
 void check_target(Reader& reader, const Peer& peer, bool has_address) {
   if (!peer.node.empty() && !peer.node_selector.empty()) reader.report("spec.nodeSelector", "cannot stand beside node");
   if (reader.find("localWorkloadSelector") != nullptr) {
-    reader.report("spec.localWorkloadSelector", "peering with local workloads is not supported yet");
+    reader.report("spec.localWorkloadSelector",
+                  "peering with local workloads is not supported; use peerIP or peerSelector");
   } else if (has_address == !peer.peer_selector.empty()) {
     reader.report("spec.peerIP", "exactly one of peerIP and peerSelector is needed");
   } else if (has_address && !peer.as_number) {
@@ -220,17 +320,34 @@ void check_target(Reader& reader, const Peer& peer, bool has_address) {
   }
 }
 
-// A filter that is ignored could let routes in or out that the operator wanted stopped.
-void check_filters(Reader& reader) {
+std::vector<std::string> read_filters(Reader& reader) {
+  std::vector<std::string> names;
   const json::value* filters = reader.find("filters");
-  if (filters == nullptr || (filters->is_array() && filters->get_array().empty())) return;
-  reader.report("spec.filters", "BGPFilter is not supported yet");
+  if (filters == nullptr) return names;
+  if (!filters->is_array()) {
+    reader.report("spec.filters", "is not a list");
+    return names;
+  }
+  for (const json::value& name : filters->get_array()) {
+    if (name.is_string())
+      names.emplace_back(name.get_string());
+    else
+      reader.report("spec.filters", "has an entry that is not a name");
+  }
+  return names;
 }
 
 }  // namespace
 
-bool is_interface_pattern(std::string_view text) {
-  if (text.empty() || text.size() > 15 || text == "*") return false;
+bool is_secret_name(std::string_view part) {
+  return !part.empty() && part.size() <= 255 && part.front() != '.' && part.find('/') == part.npos &&
+         part.find('\0') == part.npos;
+}
+
+bool is_interface_pattern(std::string_view text) { return text != "*" && is_filter_pattern(text); }
+
+bool is_filter_pattern(std::string_view text) {
+  if (text.empty() || text.size() > 15) return false;
   return std::ranges::all_of(text, [](unsigned char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.' ||
            c == '*' || c == '-';
@@ -261,6 +378,40 @@ Result<AsNumber> parse_as_number(const json::value& value) {
   auto number = as_int(0, 0xFFFFFFFFll)(value);
   if (!number) return bad();
   return static_cast<AsNumber>(*number);
+}
+
+std::optional<BlockState> parse_affinity(const json::object& value) {
+  const json::value* state = value.if_contains("state");
+  const json::value* deleted = value.if_contains("deleted");
+  if (deleted != nullptr && deleted->is_bool() && deleted->get_bool()) return std::nullopt;
+  if (state == nullptr || !state->is_string() || state->get_string().empty() || state->get_string() == "confirmed") {
+    return BlockState::kConfirmed;
+  }
+  if (state->get_string() == "pendingDeletion") return BlockState::kPendingDeletion;
+  return std::nullopt;
+}
+
+Result<Community> parse_community(std::string_view text) {
+  const auto bad = [&] { return fail(Error::invalid("is not a community a:b (16 bits each) or a:b:c", text)); };
+  const auto parts = base::split(text, ':');
+  if (parts.size() != 2 && parts.size() != 3) return bad();
+  const std::uint64_t limit = parts.size() == 2 ? 0xFFFF : 0xFFFFFFFF;
+  std::array<std::uint32_t, 3> numbers{};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    std::uint64_t number = 0;
+    const std::string_view part = parts[i];
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
+    if (part.empty() || error != std::errc() || end != part.data() + part.size() || number > limit) return bad();
+    numbers.at(i) = static_cast<std::uint32_t>(number);
+  }
+  Community community{numbers[0], numbers[1], std::nullopt};
+  if (parts.size() == 3) community.c = numbers[2];
+  return community;
+}
+
+std::string to_string(const Community& community) {
+  return community.c ? fmt::format("({}, {}, {})", community.a, community.b, *community.c)
+                     : fmt::format("({}, {})", community.a, community.b);
 }
 
 Result<std::chrono::seconds> parse_duration(std::string_view text) {
@@ -296,10 +447,10 @@ Configuration parse_configuration(std::string_view name, const json::object& res
   result.debug = reader.read("logSeverityScreen", as_debug);
   if (auto port = reader.read("listenPort", as_int(1, 65535))) result.listen_port = static_cast<std::uint16_t>(*port);
   if (name == "default") read_global(reader, result);
-  if (const json::value* list = reader.find("prefixAdvertisements");
-      list != nullptr && !(list->is_array() && list->get_array().empty())) {
-    reader.report("spec.prefixAdvertisements", "communities are not supported yet; routes are announced without them");
+  if (name != "default" && !name.starts_with("node.")) {
+    reader.report("metadata.name", "is neither default nor node.<name>; the object has no effect");
   }
+  result.advertisements = read_advertisements(reader);
   if (result.mesh_restart_time) result.mesh_restart_time = std::min(*result.mesh_restart_time, kMaxRestartTime);
   result.mesh_restart_time = nonzero(result.mesh_restart_time);
   return result;
@@ -348,7 +499,7 @@ std::optional<Peer> parse_peer(std::string_view name, const json::object& resour
     if (*reverse != "Manual" && *reverse != "Auto") reader.report("spec.reversePeering", "is neither Auto nor Manual");
   }
   check_target(reader, peer, has_address);
-  check_filters(reader);
+  peer.filters = read_filters(reader);
   if (!reader.clean()) {
     reader.report("", "the peering is left out until its BGPPeer is corrected");
     return std::nullopt;

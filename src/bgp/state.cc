@@ -1,10 +1,15 @@
 #include "bgp/state.h"
 
+#include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include <boost/json.hpp>
 
 namespace bgp {
+
+namespace json = boost::json;
+
 namespace {
 
 // Stores or erases; true if that made a difference.
@@ -48,19 +53,33 @@ bool State::absorb(const model::NodeChange& change) {
 bool State::absorb(const model::IpPoolChange& change) { return assign(inputs_.pools, change.key.name, change.value); }
 
 bool State::absorb(const model::DocumentChange& change) {
-  const bool configuration = change.key.kind == model::DocumentKind::kBgpConfiguration;
-  if (!configuration && change.key.kind != model::DocumentKind::kBgpPeer) return false;
+  const json::object* const value = change.value ? change.value->get() : nullptr;
+  const std::string& name = change.key.name;
   Diagnostics found;
   bool changed = false;
-  const bool present = change.value && *change.value != nullptr;
-  if (configuration) {
-    std::optional<Configuration> value;
-    if (present) value = parse_configuration(change.key.name, **change.value, found);
-    changed = assign(inputs_.configurations, change.key.name, std::move(value));
-  } else {
-    std::optional<Peer> value;
-    if (present) value = parse_peer(change.key.name, **change.value, found);
-    changed = assign(inputs_.peers, change.key.name, std::move(value));
+  switch (change.key.kind) {
+    case model::DocumentKind::kBgpConfiguration: {
+      std::optional<Configuration> parsed;
+      if (value != nullptr) parsed = parse_configuration(name, *value, found);
+      changed = assign(inputs_.configurations, name, std::move(parsed));
+      break;
+    }
+    case model::DocumentKind::kBgpPeer: {
+      std::optional<Peer> parsed;
+      if (value != nullptr) parsed = parse_peer(name, *value, found);
+      changed = assign(inputs_.peers, name, std::move(parsed));
+      break;
+    }
+    case model::DocumentKind::kBgpFilter: {
+      std::optional<Filter> parsed;
+      if (value != nullptr) parsed = parse_filter(name, *value, found);
+      changed = assign(inputs_.filters, name, std::move(parsed));
+      break;
+    }
+    case model::DocumentKind::kBlockAffinity: return absorb_affinity(name, value);
+    case model::DocumentKind::kFelixConfiguration:
+    case model::DocumentKind::kClusterInformation:
+    case model::DocumentKind::kNode: return false;
   }
   if (found.empty())
     diagnostics_.erase(change.key);
@@ -69,18 +88,48 @@ bool State::absorb(const model::DocumentChange& change) {
   return changed;
 }
 
+bool State::absorb_affinity(const std::string& cidr, const json::object* value) {
+  const auto block = base::parse_cidr(cidr);
+  if (!block) return false;
+  return assign(inputs_.blocks, *block, value != nullptr ? parse_affinity(*value) : std::nullopt);
+}
+
+bool State::set_tunnel_ready(bool ready) {
+  if (ready == inputs_.tunnel_ready) return false;
+  inputs_.tunnel_ready = ready;
+  return needs_tunnel(inputs_);
+}
+
+bool State::set_include_local(bool include) { return std::exchange(inputs_.include_local, include) != include; }
+
 void State::clear() {
   inputs_.nodes.clear();
   inputs_.configurations.clear();
   inputs_.peers.clear();
   inputs_.pools.clear();
+  inputs_.filters.clear();
+  inputs_.blocks.clear();
   diagnostics_.clear();
+}
+
+bool needs_tunnel(const Inputs& inputs) {
+  const auto tunnelled = [](model::EncapMode ipip, const base::Prefix& cidr) {
+    return ipip != model::EncapMode::kNever && cidr.family() == base::Family::kIpv4;
+  };
+  for (const auto& [name, pool] : inputs.pools) {
+    if (pool.vxlan == model::EncapMode::kNever && tunnelled(pool.ipip, pool.cidr)) return true;
+  }
+  return std::any_of(inputs.settings.tunnel_networks.begin(), inputs.settings.tunnel_networks.end(),
+                     [&](const TunnelNetwork& network) { return tunnelled(network.mode, network.cidr); });
 }
 
 std::set<SecretRef> State::referenced_secrets() const {
   std::set<SecretRef> refs;
   for (const auto& [name, configuration] : inputs_.configurations) {
     if (configuration.mesh_password) refs.insert(*configuration.mesh_password);
+  }
+  for (const LocalPeer& peer : inputs_.settings.peers) {
+    if (peer.password) refs.insert(*peer.password);
   }
   for (const auto& [name, peer] : inputs_.peers) {
     if (peer.password) refs.insert(*peer.password);
@@ -95,7 +144,7 @@ bool State::set_secrets(std::map<SecretRef, std::string> secrets) {
 }
 
 Diagnostics State::diagnostics() const {
-  Diagnostics all;
+  Diagnostics all = inputs_.settings.problems;
   for (const auto& [key, list] : diagnostics_) all.insert(all.end(), list.begin(), list.end());
   return all;
 }

@@ -23,6 +23,10 @@ class State {
   std::set<SecretRef> referenced_secrets() const;
   bool set_secrets(std::map<SecretRef, std::string> secrets);
 
+  // What the shell found out about this host. True if the configuration changes.
+  bool set_tunnel_ready(bool ready);
+  bool set_include_local(bool include);
+
   const Inputs& inputs() const { return inputs_; }
   // Of the resources themselves; the generator reports what follows from their combination.
   Diagnostics diagnostics() const;
@@ -31,6 +35,7 @@ class State {
   bool absorb(const model::NodeChange& change);
   bool absorb(const model::IpPoolChange& change);
   bool absorb(const model::DocumentChange& change);
+  bool absorb_affinity(const std::string& cidr, const boost::json::object* value);
 
   Inputs inputs_;
   std::map<model::DocumentKey, Diagnostics> diagnostics_;

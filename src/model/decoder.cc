@@ -61,7 +61,8 @@ std::string_view if_never_good(Kind kind) {
     case Kind::kBgpConfiguration:
     case Kind::kBgpPeer:
     case Kind::kBgpFilter:
-    case Kind::kIpamBlock: break;
+    case Kind::kIpamBlock:
+    case Kind::kBlockAffinity: break;
   }
   return "the object counts as absent.";
 }
@@ -89,7 +90,8 @@ PolicyKind policy_kind(Kind kind) {
     case Kind::kBgpConfiguration:
     case Kind::kBgpPeer:
     case Kind::kBgpFilter:
-    case Kind::kIpamBlock: break;
+    case Kind::kIpamBlock:
+    case Kind::kBlockAffinity: break;
   }
   return PolicyKind::kNetworkPolicy;
 }
@@ -106,6 +108,7 @@ struct Decoder::State {
   void emit(const Key& key, typename Change::Key change_key, std::optional<typename Change::Value> value, Output& out);
   void emit_document(const Key& key, DocumentKind kind, const json::object* document, Output& out);
   void emit_block(const Key& key, const json::object* document, Output& out);
+  void emit_affinity(const Key& key, const json::object* document, Output& out);
   void report(const Key& key, Output& out);
   const json::object* parse(const Key& key, std::string_view text, json::value& value, Output& out);
 
@@ -167,6 +170,15 @@ void Decoder::State::emit_block(const Key& key, const json::object* document, Ou
                         read(document, [&](const Field& f) { return decode::read_block(f, *cidr, context); }), out);
 }
 
+// Other nodes' affinities are nobody's business here.
+void Decoder::State::emit_affinity(const Key& key, const json::object* document, Output& out) {
+  if (key.ns != options.hostname) return;
+  const auto cidr = block_cidr(key.name);
+  if (!cidr) return;
+  const std::string name = base::to_string(*cidr);
+  emit_document({key.kind, key.ns, name}, DocumentKind::kBlockAffinity, document, out);
+}
+
 void Decoder::State::update(const Key& key, const json::object* document, Output& out) {
   const auto name = [&] { return interner.intern(key.name); };
   const auto ns = [&] { return interner.intern(key.ns); };
@@ -210,6 +222,7 @@ void Decoder::State::update(const Key& key, const json::object* document, Output
     case Kind::kBgpPeer: return emit_document(key, DocumentKind::kBgpPeer, document, out);
     case Kind::kBgpFilter: return emit_document(key, DocumentKind::kBgpFilter, document, out);
     case Kind::kIpamBlock: return emit_block(key, document, out);
+    case Kind::kBlockAffinity: return emit_affinity(key, document, out);
   }
 }
 
@@ -240,6 +253,8 @@ void Decoder::put(std::string_view key, std::string_view value, Output& out) {
   State& state = *state_;
   state.problems.clear();
   {
+    // An affinity without a value is a confirmed one (spec datamodel §7.4).
+    if (parsed->kind == Kind::kBlockAffinity && value.empty()) value = "{}";
     json::value document((json::storage_ptr(&state.memory)));  // braces would make a list
     state.update(*parsed, state.parse(*parsed, value, document, out), out);
   }

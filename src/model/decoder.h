@@ -48,7 +48,7 @@ class Decoder {
 };
 
 // The etcd prefixes an agent watches, in the order it wants their snapshot (spec felix-agent §2.3); never the status
-// trees.
-std::vector<std::string> agent_prefixes();
+// trees. Block affinities only of `node`; of nobody if it is empty.
+std::vector<std::string> agent_prefixes(std::string_view node = {});
 
 }  // namespace model

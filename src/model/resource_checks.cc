@@ -129,6 +129,7 @@ constexpr std::array kChecks = std::to_array<CheckEntry>({
      [](Text t) { return bracketed(t, is_alphanumeric, [](char c) { return is_alphanumeric(c) || c == '-'; }); }},
     {Check::kInterface, "interface", [](Text t) { return t == "*" || made_of(t, "_.-", 15); }},
     {Check::kIgnoredInterface, "ignoredInterface", [](Text t) { return t != "*" && made_of(t, "_.*-", 15); }},
+    {Check::kFilterInterface, "bgpFilterInterface", [](Text t) { return made_of(t, "_.*-", 15); }},
     {Check::kIfaceFilter, "ifaceFilter", [](Text t) { return made_of(t, ":._+-", 15); }},
     {Check::kIfaceFilterSlice, "ifaceFilterSlice", [](Text t) { return made_of(t, ":._+-", 15); }},
     {Check::kAction, "action", [](Text t) { return is_word(t, {"Allow", "Deny", "Log", "Pass"}); }},

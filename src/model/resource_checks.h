@@ -17,6 +17,7 @@ enum class Check : std::uint8_t {
   kContainerId,
   kInterface,
   kIgnoredInterface,
+  kFilterInterface,
   kIfaceFilter,
   kIfaceFilterSlice,
   kAction,

@@ -72,6 +72,7 @@ enum class DocumentKind : std::uint8_t {
   kBgpConfiguration,
   kBgpPeer,
   kBgpFilter,
+  kBlockAffinity,  // of this node only; the name is the block's CIDR
   kNode
 };
 struct DocumentKey {

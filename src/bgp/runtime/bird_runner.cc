@@ -2,12 +2,9 @@
 // set dirty_ and start the next round when this one ends, so a slow daemon is never asked twice at once.
 #include "bgp/runtime/bird_runner.h"
 
-#include <unistd.h>
+#include <net/if.h>
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstdio>
-#include <optional>
+#include <map>
 #include <utility>
 
 #include <fmt/core.h>
@@ -18,13 +15,11 @@
 namespace bgp {
 namespace {
 
-using base::Error;
-using base::fail;
 using base::Result;
 
-constexpr mode_t kConfigMode = 0640;  // passwords are inside
 constexpr base::Duration kReconfigurationPoll = std::chrono::milliseconds(200);
 constexpr std::size_t kMaxSecretBytes = 4096;
+constexpr std::size_t kMaxLocalBytes = 1u << 20;
 
 std::string last_text(const Reply& reply) { return reply.empty() ? std::string() : reply.back().text; }
 
@@ -32,33 +27,15 @@ std::string last_text(const Reply& reply) { return reply.empty() ? std::string()
 // password, because a password only ever stands between checked quotes.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-// Reads /etc/group itself: getgrnam() would need shared libraries of the very glibc that a static program was linked
-// with.
-std::optional<gid_t> find_group(std::string_view name) {
-  const auto text = os::read_file("/etc/group");
-  if (!text) return std::nullopt;
-  for (const std::string_view line : base::split(*text, '\n')) {
-    const auto fields = base::split(line, ':');  // name:password:gid:members
-    gid_t gid = 0;
-    if (fields.size() < 3 || fields[0] != name) continue;
-    if (std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), gid).ec == std::errc()) return gid;
-  }
-  return std::nullopt;
-}
+bool tunnel_exists() { return ::if_nametoindex(std::string(kTunnelDevice).c_str()) != 0; }
 
-Result<> give_to_group(const std::string& path, const std::string& group) {
-  const auto gid = group.empty() || ::geteuid() != 0 ? std::nullopt : find_group(group);
-  if (gid && ::chown(path.c_str(), 0, *gid) != 0) return fail(Error::system(errno, fmt::format("chown {}", path)));
-  return {};
+// Rows of `show interfaces summary` begin with the name.
+bool lists_tunnel(const Reply& reply) {
+  return std::ranges::any_of(reply, [](const ReplyLine& line) {
+    const std::string_view text = base::trim(line.text);
+    return line.code == reply_code::kInterfaceRow && text.substr(0, text.find_first_of(" \t")) == kTunnelDevice;
+  });
 }
-
-Result<> rename_file(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) return fail(Error::system(errno, fmt::format("rename {}", to)));
-  return {};
-}
-
-std::string staged_path(const RunnerOptions& options) { return options.config_path + ".new"; }
-std::string last_good_path(const RunnerOptions& options) { return options.config_path + ".last-good"; }
 
 }  // namespace
 
@@ -68,7 +45,19 @@ BirdRunner::BirdRunner(base::Loop& loop, base::Log& log, base::MetricRegistry& m
       log_(log),
       options_(std::move(options)),
       state_(std::move(settings)),
-      control_(loop, options_.socket_path) {
+      control_(loop, options_.socket_path),
+      file_(options_.config_path, options_.group),
+      starter_(loop, log,
+               {.program = options_.program,
+                .config_path = options_.config_path,
+                .socket_path = options_.socket_path,
+                .pid_path = options_.pid_path,
+                .user = options_.user,
+                .first_pause = options_.first_pause},
+               [this] { poll_after(kReconfigurationPoll); }) {
+  // A daemon that runs has seen a device that is there; and an agent that starts must not take tunnel routes out of the
+  // kernel until it has asked.
+  state_.set_tunnel_ready(tunnel_exists());
   renders_ = metrics.counter("percale_bgp_renders_total", "BIRD configurations rendered");
   applied_ = metrics.counter("percale_bgp_configurations_applied_total", "BIRD configurations put in force");
   refusals_ = metrics.counter("percale_bgp_configurations_refused_total", "BIRD configurations that were refused");
@@ -116,17 +105,19 @@ void BirdRunner::render() {
     return;
   }
   read_secrets();
+  read_local_file();
+  state_.set_include_local(!local_text_.empty() && local_text_ != local_refused_);
   Generated generated = generate(state_.inputs());
   renders_.add();
   Diagnostics all = state_.diagnostics();
   all.insert(all.end(), generated.diagnostics.begin(), generated.diagnostics.end());
   report(all);
-  if (generated.text == accepted_) return;
+  if (generated.text == accepted_ && (!state_.inputs().include_local || local_text_ == local_accepted_)) return;
   wanted_ = std::move(generated.text);
   stage();
 }
 
-void BirdRunner::read_secrets() {
+bool BirdRunner::read_secrets() {
   std::map<SecretRef, std::string> secrets;
   for (const SecretRef& ref : state_.referenced_secrets()) {
     auto text = os::read_file(fmt::format("{}/{}/{}", options_.secret_directory, ref.name, ref.key), kMaxSecretBytes);
@@ -134,7 +125,22 @@ void BirdRunner::read_secrets() {
     while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
     secrets[ref] = std::move(*text);
   }
-  state_.set_secrets(std::move(secrets));
+  return state_.set_secrets(std::move(secrets));
+}
+
+bool BirdRunner::read_local_file() {
+  const std::string& path = state_.inputs().settings.include_file;
+  if (path.empty()) return false;
+  auto text = os::read_file(path, kMaxLocalBytes);
+  std::string now = text ? std::move(*text) : std::string();
+  return std::exchange(local_text_, now) != now;
+}
+
+// Files that others write.
+void BirdRunner::look_around() {
+  const bool secrets = read_secrets();
+  const bool local = read_local_file();
+  if ((secrets || local) && in_sync_) schedule(options_.quiet);
 }
 
 void BirdRunner::report(const Diagnostics& diagnostics) {
@@ -145,27 +151,20 @@ void BirdRunner::report(const Diagnostics& diagnostics) {
   reported_ = diagnostics;
 }
 
-Result<> BirdRunner::write_staged(const std::string& text) {
-  const std::string path = staged_path(options_);
-  if (auto made = os::make_directories(path.substr(0, path.rfind('/')), 0750); !made) return made;
-  if (auto written = os::write_file_atomic(path, text, kConfigMode); !written) return written;
-  return give_to_group(path, options_.group);
-}
-
 void BirdRunner::stage() {
   loop_.cancel(retry_timer_);
   // An agent that restarts finds the file it wrote: nothing to write, but the daemon may not have read it.
-  if (auto live = os::read_file(options_.config_path); live && *live == wanted_) {
+  if (file_.holds(wanted_)) {
     step_ = Step::kApplying;
     return configure();
   }
   step_ = Step::kChecking;
-  if (auto written = write_staged(wanted_); !written) return refused(written.error().text());
+  if (auto written = file_.stage(wanted_); !written) return refused(written.error().text());
   check_by_daemon();
 }
 
 void BirdRunner::check_by_daemon() {
-  control_.command(fmt::format("configure check \"{}\"", staged_path(options_)), [this](const Result<Reply>& result) {
+  control_.command(fmt::format("configure check \"{}\"", file_.staged_path()), [this](const Result<Reply>& result) {
     if (!result) return check_by_program();
     if (result->back().code == reply_code::kConfigurationGood) return install();
     refused(last_text(*result));
@@ -174,7 +173,7 @@ void BirdRunner::check_by_daemon() {
 
 void BirdRunner::check_by_program() {
   os::Command command;
-  command.arguments = {options_.program, "-p", "-c", staged_path(options_)};
+  command.arguments = {options_.program, "-p", "-c", file_.staged_path()};
   command.timeout = std::chrono::seconds(20);
   auto started = os::Process::start(loop_, std::move(command), [this](const os::Outcome& outcome) {
     const auto finished = std::exchange(checker_, nullptr);
@@ -187,16 +186,10 @@ void BirdRunner::check_by_program() {
 
 void BirdRunner::install() {
   step_ = Step::kApplying;
-  if (os::file_exists(options_.config_path)) {
-    const std::string keep = last_good_path(options_);
-    ::unlink(keep.c_str());
-    if (::link(options_.config_path.c_str(), keep.c_str()) != 0) {
-      log_.warning("bgp.no_last_good", "cannot keep the former BIRD configuration",
-                   {{"path", keep}, {"error", Error::system(errno, "link").text()}});
-    }
-  }
-  if (auto moved = rename_file(staged_path(options_), options_.config_path); !moved)
-    return refused(moved.error().text());
+  bool kept = true;
+  auto installed = file_.install(kept);
+  if (!kept) log_.warning("bgp.no_last_good", "cannot keep the former BIRD configuration", {{"path", file_.path()}});
+  if (!installed) return refused(installed.error().text());
   configure();
 }
 
@@ -214,11 +207,9 @@ void BirdRunner::configured(const Result<Reply>& result) {
     case reply_code::kShuttingDown: return accepted("BIRD is shutting down and will read it when it starts");
     default: break;
   }
-  const std::string keep = last_good_path(options_);
-  if (os::file_exists(keep)) {
-    if (auto moved = rename_file(keep, options_.config_path); !moved) {
-      log_.error("bgp.no_roll_back", "cannot restore the former BIRD configuration", {{"error", moved.error().text()}});
-    }
+  if (auto restored = file_.roll_back(); !restored) {
+    log_.error("bgp.no_roll_back", "cannot restore the former BIRD configuration",
+               {{"error", restored.error().text()}});
   }
   refused(last_text(*result));
 }
@@ -234,13 +225,14 @@ void BirdRunner::wait_until_running() {
 
 void BirdRunner::accepted(std::string_view how) {
   accepted_ = std::move(wanted_);
+  local_accepted_ = local_text_;
   wanted_.clear();
   step_ = Step::kIdle;
-  status_.configuration_error.clear();
+  const bool recovered = !std::exchange(status_.configuration_error, "").empty();
+  if (recovered && status_changed_) status_changed_(status_);
   applied_.add();
   log_.info("bgp.configured", "new BIRD configuration", {{"path", options_.config_path}, {"result", how}});
-  loop_.cancel(poll_timer_);
-  poll_timer_ = loop_.after(base::Duration::zero(), [this] { poll(); });
+  poll_after(base::Duration::zero());
   if (std::exchange(dirty_, false)) schedule(options_.quiet);
 }
 
@@ -248,34 +240,53 @@ void BirdRunner::refused(std::string reason) {
   wanted_.clear();
   step_ = Step::kIdle;
   refusals_.add();
+  file_.drop_staged();
+  // Perhaps only the operator's own part is bad; the next round shows.
+  if (state_.inputs().include_local) return refused_local_file(reason);
   log_.error("bgp.configuration_refused", "BIRD keeps its former configuration", {{"reason", reason}});
   status_.configuration_error = std::move(reason);
-  (void)os::remove_file(staged_path(options_));
-  if (!os::file_exists(options_.config_path)) install_minimal();
+  if (status_changed_) status_changed_(status_);
+  if (!file_.exists()) install_minimal();
   if (std::exchange(dirty_, false)) return schedule(options_.quiet);
   retry_timer_ = loop_.after(options_.retry, [this] { render(); });
 }
 
+void BirdRunner::refused_local_file(const std::string& reason) {
+  log_.error("bgp.local_file_refused", "BIRD's configuration goes on without the operator's file",
+             {{"path", state_.inputs().settings.include_file}, {"reason", reason}});
+  local_refused_ = local_text_;
+  schedule(base::Duration::zero());
+}
+
 // Without any file the daemon would not even start, and nobody could ask it anything.
 void BirdRunner::install_minimal() {
-  auto written = write_staged(minimal_configuration(state_.inputs().settings));
-  if (written) written = rename_file(staged_path(options_), options_.config_path);
+  auto written = file_.stage(minimal_configuration(state_.inputs().settings));
+  bool kept = true;
+  if (written) written = file_.install(kept);
   if (!written)
     log_.error("bgp.no_minimal", "cannot write a minimal BIRD configuration", {{"error", written.error().text()}});
 }
 
+void BirdRunner::poll_after(base::Duration delay) {
+  loop_.cancel(poll_timer_);
+  poll_timer_ = loop_.after(delay, [this] { poll(); });
+}
+
 void BirdRunner::poll() {
   if (std::exchange(polling_, true)) return;
+  look_around();
   polled_ = {};
   control_.command("show status", [this](const Result<Reply>& reply) { see_status(reply); });
 }
 
 void BirdRunner::see_status(const Result<Reply>& reply) {
   if (!reply) {
+    see_tunnel(tunnel_exists());
     publish(std::move(polled_));
-    if (options_.supervise) start_daemon();
+    if (options_.supervise && !accepted_.empty()) starter_.missing();
     return;
   }
+  starter_.seen();
   polled_.daemon_up = true;
   polled_.daemon = parse_status(*reply);
   control_.command("show protocols", [this](const Result<Reply>& rows) { see_protocols(rows); });
@@ -287,7 +298,21 @@ void BirdRunner::see_protocols(const Result<Reply>& reply) {
       if (row.is_calico_session()) polled_.sessions.push_back(std::move(row));
     }
   }
-  publish(std::move(polled_));
+  if (!needs_tunnel(state_.inputs())) return publish(std::move(polled_));
+  // BIRD itself must know the device: a filter that names an unknown one drops its routes for good.
+  control_.command("show interfaces summary", [this](const Result<Reply>& interfaces) {
+    if (interfaces && !reply_code::is_error(interfaces->back().code)) see_tunnel(lists_tunnel(*interfaces));
+    publish(std::move(polled_));
+  });
+}
+
+void BirdRunner::see_tunnel(bool ready) {
+  if (!state_.set_tunnel_ready(ready)) return;
+  log_.info("bgp.tunnel",
+            ready ? "the tunnel device is there; its routes are programmed"
+                  : "the tunnel device is missing; routes through it are kept out of the kernel",
+            {{"device", kTunnelDevice}});
+  if (in_sync_) schedule(base::Duration::zero());
 }
 
 void BirdRunner::publish(BgpStatus status) {
@@ -299,35 +324,9 @@ void BirdRunner::publish(BgpStatus status) {
   established_.set(static_cast<double>(std::ranges::count_if(status.sessions, &ProtocolRow::established)));
   status_ = std::move(status);
   polling_ = false;
-  loop_.cancel(poll_timer_);
-  poll_timer_ = loop_.after(options_.poll, [this] { poll(); });
+  const bool awaiting_tunnel = needs_tunnel(state_.inputs()) && !state_.inputs().tunnel_ready;
+  poll_after(awaiting_tunnel ? std::min(options_.poll, kReconfigurationPoll) : options_.poll);
   if (changed && status_changed_) status_changed_(status_);
-}
-
-// BIRD puts itself into the background and outlives us. A pid file left behind means that it ran before and fell: then
-// -R keeps the kernel's routes until the sessions are back; at a first start it would only delay them (spec §4.5).
-void BirdRunner::start_daemon() {
-  if (starter_ || accepted_.empty() || !os::file_exists(options_.config_path)) return;
-  const std::string directory = options_.socket_path.substr(0, options_.socket_path.rfind('/'));
-  if (auto made = os::make_directories(directory, 0755); !made) {
-    return log_.error("bgp.no_directory", "cannot start BIRD", {{"error", made.error().text()}});
-  }
-  os::Command command;
-  command.arguments = {options_.program,     "-c", options_.config_path, "-s",
-                       options_.socket_path, "-P", options_.pid_path};
-  if (os::file_exists(options_.pid_path)) command.arguments.insert(command.arguments.begin() + 1, "-R");
-  auto started = os::Process::start(loop_, std::move(command), [this](const os::Outcome& outcome) {
-    const auto finished = std::exchange(starter_, nullptr);
-    if (!outcome.ok()) {
-      log_.error("bgp.start_failed", "BIRD does not start", {{"reason", first_line(outcome.errors)}});
-      return;
-    }
-    log_.info("bgp.started", "BIRD was not running and has been started", {{"socket", options_.socket_path}});
-    loop_.cancel(poll_timer_);
-    poll_timer_ = loop_.after(kReconfigurationPoll, [this] { poll(); });
-  });
-  if (!started) return log_.error("bgp.start_failed", "BIRD does not start", {{"reason", started.error().text()}});
-  starter_ = std::move(*started);
 }
 
 }  // namespace bgp

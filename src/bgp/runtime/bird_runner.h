@@ -7,7 +7,11 @@
 //
 // The daemon is never stopped or restarted, not even on exit: it carries routes while the agent is away, and the next
 // agent adopts it by its control socket. With `supervise` a daemon that is not there is started, detached from the
-// agent.
+// agent, with growing pauses.
+//
+// Looked at with every poll, because nothing else would say that they changed: the secrets in use, the operator's own
+// file, and whether BIRD knows tunl0. A refused file of the operator's is left out, and said, until it changes; it
+// cannot hold up what the resources ask for.
 //
 // All calls and callbacks on the loop's thread. Must not outlive its loop.
 #pragma once
@@ -23,6 +27,8 @@
 #include "bgp/generator.h"
 #include "bgp/replies.h"
 #include "bgp/runtime/bird_control.h"
+#include "bgp/runtime/config_file.h"
+#include "bgp/runtime/daemon_starter.h"
 #include "bgp/state.h"
 #include "os/process.h"
 
@@ -34,6 +40,7 @@ struct RunnerOptions {
   std::string pid_path = "/run/bird/bird.pid";
   std::string program = "bird";
   std::string group = "bird";  // owns the file, because BIRD reads it again after it gave up root; ignored if unknown
+  std::string user = "bird";   // whom a supervised BIRD runs as; ignored if unknown
   std::string secret_directory = "/etc/calico/bgp-secrets";  // <secret name>/<key>, root only
   bool supervise = false;
   base::Duration quiet = std::chrono::milliseconds(100);  // spec §4.2 step 1
@@ -41,6 +48,7 @@ struct RunnerOptions {
   base::Duration retry =
       std::chrono::seconds(30);  // the same text can succeed later: an interface appears, a port is freed
   base::Duration poll = std::chrono::seconds(5);
+  base::Duration first_pause = std::chrono::seconds(1);  // between attempts to start the daemon; doubles
 };
 
 class BirdRunner {
@@ -64,7 +72,9 @@ class BirdRunner {
 
   void schedule(base::Duration delay);
   void render();
-  void read_secrets();
+  bool read_secrets();
+  bool read_local_file();
+  void look_around();
   void report(const Diagnostics& diagnostics);
   void stage();
   void check_by_daemon();
@@ -75,27 +85,32 @@ class BirdRunner {
   void wait_until_running();
   void accepted(std::string_view how);
   void refused(std::string reason);
+  void refused_local_file(const std::string& reason);
   void install_minimal();
-  base::Result<> write_staged(const std::string& text);
   void poll();
+  void poll_after(base::Duration delay);
   void see_status(const base::Result<Reply>& reply);
   void see_protocols(const base::Result<Reply>& reply);
+  void see_tunnel(bool ready);
   void publish(BgpStatus status);
-  void start_daemon();
 
   base::Loop& loop_;
   base::Log& log_;
   const RunnerOptions options_;
   State state_;
   BirdControl control_;
+  const ConfigFile file_;
+  DaemonStarter starter_;
   std::unique_ptr<os::Process> checker_;
-  std::unique_ptr<os::Process> starter_;
 
   bool in_sync_ = false;
   bool dirty_ = false;
   Step step_ = Step::kIdle;
-  std::string wanted_;    // being checked or applied
-  std::string accepted_;  // what the daemon runs, or will read when it starts; empty: not known
+  std::string local_text_;      // the operator's file as last read; empty: none
+  std::string local_refused_;   // its text when it was refused
+  std::string local_accepted_;  // its text that the daemon runs
+  std::string wanted_;          // being checked or applied
+  std::string accepted_;        // what the daemon runs, or will read when it starts; empty: not known
   Diagnostics reported_;
   base::Instant first_change_{};
   bool waiting_ = false;

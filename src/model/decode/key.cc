@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kResources = "/calico/resources/v3/projectcalico.org/";
 constexpr std::string_view kBlocks = "/calico/ipam/v2/assignment/";
+constexpr std::string_view kHosts = "/calico/ipam/v2/host/";
 
 struct ResourceKind {
   std::string_view plural;
@@ -58,17 +59,31 @@ std::optional<Key> parse_resource(std::string_view rest) {
   return std::nullopt;
 }
 
+// "ipv4/block/10.65.0.0-26": the CIDR. Nothing for anything else.
+std::optional<std::string_view> block_name(std::string_view rest) {
+  for (const std::string_view family : {"ipv4/block/", "ipv6/block/"}) {
+    if (!rest.starts_with(family)) continue;
+    const std::string_view name = rest.substr(family.size());
+    if (!name.empty() && name.find('/') == std::string_view::npos) return name;
+  }
+  return std::nullopt;
+}
+
+std::optional<Key> parse_affinity(std::string_view rest) {
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos || slash == 0) return std::nullopt;
+  const auto name = block_name(rest.substr(slash + 1));
+  if (!name) return std::nullopt;
+  return Key{Kind::kBlockAffinity, rest.substr(0, slash), *name};
+}
+
 }  // namespace
 
 std::optional<Key> parse_key(std::string_view key) {
   if (key.starts_with(kResources)) return parse_resource(key.substr(kResources.size()));
+  if (key.starts_with(kHosts)) return parse_affinity(key.substr(kHosts.size()));
   if (!key.starts_with(kBlocks)) return std::nullopt;
-  key.remove_prefix(kBlocks.size());
-  for (const std::string_view family : {"ipv4/block/", "ipv6/block/"}) {
-    if (!key.starts_with(family)) continue;
-    const std::string_view name = key.substr(family.size());
-    if (!name.empty() && name.find('/') == std::string_view::npos) return Key{Kind::kIpamBlock, {}, name};
-  }
+  if (const auto name = block_name(key.substr(kBlocks.size()))) return Key{Kind::kIpamBlock, {}, *name};
   return std::nullopt;
 }
 
@@ -92,6 +107,7 @@ std::string_view kind_name(Kind kind) {
     case Kind::kBgpPeer: return "BGPPeer";
     case Kind::kBgpFilter: return "BGPFilter";
     case Kind::kIpamBlock: return "IPAMBlock";
+    case Kind::kBlockAffinity: return "BlockAffinity";
   }
   return "";
 }
@@ -100,12 +116,13 @@ std::string_view kind_name(Kind kind) {
 
 namespace model {
 
-std::vector<std::string> agent_prefixes() {
+std::vector<std::string> agent_prefixes(std::string_view node) {
   std::vector<std::string> prefixes;
   for (const decode::ResourceKind& kind : decode::kResourceKinds) {
     prefixes.push_back(std::string(decode::kResources).append(kind.plural).append("/"));
   }
   prefixes.emplace_back(decode::kBlocks);
+  if (!node.empty()) prefixes.push_back(std::string(decode::kHosts).append(node).append("/"));
   return prefixes;
 }
 

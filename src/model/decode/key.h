@@ -28,12 +28,13 @@ enum class Kind : std::uint8_t {
   kBgpPeer,
   kBgpFilter,
   kIpamBlock,
+  kBlockAffinity,
 };
 
 struct Key {
   Kind kind{};
-  std::string_view ns;    // empty for global kinds
-  std::string_view name;  // of an IPAM block: its CIDR with '-' for '/'
+  std::string_view ns;    // empty for global kinds; of a block affinity: its host
+  std::string_view name;  // of an IPAM block or block affinity: its CIDR with '-' for '/'
 };
 
 // Views into `key`. Nothing if the key is none of ours or has a level too many or too few.

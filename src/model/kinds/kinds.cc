@@ -11,13 +11,18 @@ namespace {
 // Sorted by name. A new kind is its own file in this folder and a line here.
 constexpr std::array kKinds = {
     &kinds::kBgpConfiguration,
+    &kinds::kBgpFilter,
     &kinds::kBgpPeer,
+    &kinds::kBlockAffinity,
+    &kinds::kCalicoNodeStatus,
     &kinds::kClusterInformation,
     &kinds::kFelixConfiguration,
     &kinds::kGlobalNetworkPolicy,
     &kinds::kGlobalNetworkSet,
     &kinds::kHostEndpoint,
+    &kinds::kIpamConfiguration,
     &kinds::kIpPool,
+    &kinds::kIpReservation,
     &kinds::kNetworkPolicy,
     &kinds::kNetworkSet,
     &kinds::kNode,

@@ -1,0 +1,241 @@
+// Preferences decide who wins when an address is known from two sides: a local guest's route (150, or 210 while it is a
+// live migration's target) beats the same address from BGP (100), which beats what else the kernel knows (10); an
+// elevated BGP route (200) lies between. The host's own default gets 110, or a default learned over BGP would make next
+// hops unresolvable.
+//
+// IP-in-IP with a stock BIRD (spec bgp §3.7, way A): the kernel export filter sends a BGP route of a tunnelled pool
+// through tunl0, with the node behind it as on-link gateway. The order interface, on-link, gateway is the only one that
+// BIRD takes. While BIRD does not know the device, such routes are kept out of the kernel: the plain route would let
+// packets leave unencapsulated.
+#include "bgp/route_filters.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+namespace bgp {
+namespace {
+
+using base::Family;
+
+constexpr std::uint32_t kTopPriority = 2147483647;  // local_pref = this − metric, so that less metric is more preferred
+constexpr std::string_view kNoServicesLabel = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+char digit(Family family) { return family == Family::kIpv4 ? '4' : '6'; }
+
+void sort_unique(std::vector<base::Prefix>& list) {
+  std::ranges::sort(list);
+  list.erase(std::ranges::unique(list).begin(), list.end());
+}
+
+}  // namespace
+
+const Configuration& configuration(const Inputs& inputs, const std::string& name) {
+  static const Configuration kUnset;
+  const auto found = inputs.configurations.find(name);
+  return found == inputs.configurations.end() ? kUnset : found->second;
+}
+
+void RouteFilters::write(Family family, Text& text, Diagnostics& out) const {
+  text.line("");
+  priorities(family, text);
+  write_filters(inputs_.filters, Direction::kImport, family, text, out);
+  write_filters(inputs_.filters, Direction::kExport, family, text, out);
+  tag_communities(family, text);
+  own_blocks(family, text);
+  export_common(family, text);
+  session_filters(family, text);
+  kernel_import(family, text);
+  kernel_export(family, text, out);
+}
+
+std::uint32_t RouteFilters::normal_priority(Family family) const {
+  return family == Family::kIpv4 ? global_.normal_priority_v4 : global_.normal_priority_v6;
+}
+
+// Spec §3.5. A kernel metric of 0 means "no metric given" and counts as normal, or it would outrank every migration.
+void RouteFilters::priorities(Family family, Text& text) const {
+  const char f = digit(family);
+  const std::uint32_t normal = normal_priority(family);
+  text.line("function prio_out{}()\n{{", f);
+  text.line("  if source = RTS_BGP && defined(bgp_local_pref) then");
+  text.line("    calico_prio = {} - bgp_local_pref;", kTopPriority);
+  text.line("  else {{");
+  text.line("    calico_prio = {};", normal);
+  text.line("    if defined(krt_metric) && krt_metric > 0 then calico_prio = krt_metric;");
+  text.line("    bgp_local_pref = {} - calico_prio;", kTopPriority);
+  text.line("  }}\n}}");
+  text.line("function prio_in{}()\n{{", f);
+  text.line("  if defined(bgp_local_pref) && bgp_local_pref > {} then preference = 200;", kTopPriority - normal);
+  text.line("}}");
+}
+
+const std::vector<Advertisement>& RouteFilters::advertisements() const {
+  static const std::vector<Advertisement> kNone;
+  const Configuration& own = configuration(inputs_, "node." + inputs_.settings.node_name);
+  if (own.advertisements) return *own.advertisements;
+  return global_.advertisements ? *global_.advertisements : kNone;
+}
+
+void RouteFilters::tag_communities(Family family, Text& text) const {
+  text.line("function tag_communities{}()\n{{", digit(family));
+  for (const Advertisement& advertisement : advertisements()) {
+    if (advertisement.cidr.family() != family) continue;
+    text.line("  if net ~ {} then {{", base::to_string(advertisement.cidr));
+    for (const Community& community : advertisement.communities) {
+      text.line("    {}.add({});", community.c ? "bgp_large_community" : "bgp_community", to_string(community));
+    }
+    text.line("  }}");
+  }
+  text.line("}}");
+}
+
+// Spec §2.10: the block stands for its addresses, except for a guest that is just moving here.
+void RouteFilters::own_blocks(Family family, Text& text) const {
+  text.line("function own_blocks{}()\n{{", digit(family));
+  for (const auto& [cidr, state] : inputs_.blocks) {
+    if (cidr.family() != family || state != BlockState::kConfirmed) continue;
+    text.line("  if net = {} then accept;", base::to_string(cidr));
+    text.line("  if net ~ {} then {{ if calico_prio < {} then accept; reject; }}", base::to_string(cidr),
+              normal_priority(family));
+  }
+  text.line("}}");
+}
+
+bool RouteFilters::announces_services() const {
+  const auto node = inputs_.nodes.find(inputs_.settings.node_name);
+  if (node == inputs_.nodes.end()) return true;
+  const auto label = node->second.label_texts.find(std::string(kNoServicesLabel));
+  return label == node->second.label_texts.end() || label->second != "true";
+}
+
+std::vector<base::Prefix> RouteFilters::service_ranges(Family family) const {
+  std::vector<base::Prefix> ranges;
+  const auto take = [&](const std::vector<base::Prefix>& list) {
+    for (const base::Prefix& cidr : list) {
+      if (cidr.family() == family) ranges.push_back(cidr);
+    }
+  };
+  take(global_.cluster_ips);
+  take(global_.external_ips);
+  if (global_.aggregate_load_balancers) take(global_.load_balancer_ips);
+  sort_unique(ranges);
+  return ranges;
+}
+
+std::vector<base::Prefix> RouteFilters::blackholes(Family family) const {
+  std::vector<base::Prefix> result;
+  for (const auto& [cidr, state] : inputs_.blocks) {
+    if (cidr.family() == family && !cidr.is_host()) result.push_back(cidr);
+  }
+  if (announces_services()) {
+    const std::vector<base::Prefix> ranges = service_ranges(family);
+    result.insert(result.end(), ranges.begin(), ranges.end());
+  }
+  sort_unique(result);
+  return result;
+}
+
+std::vector<base::Prefix> RouteFilters::pools(Family family, bool exported) const {
+  std::vector<base::Prefix> result;
+  for (const auto& [name, pool] : inputs_.pools) {
+    if (pool.cidr.family() == family && pool.disable_bgp_export != exported) result.push_back(pool.cidr.masked());
+  }
+  if (exported) {
+    for (const TunnelNetwork& network : inputs_.settings.tunnel_networks) {
+      if (network.cidr.family() == family) result.push_back(network.cidr.masked());
+    }
+  }
+  sort_unique(result);
+  return result;
+}
+
+bool RouteFilters::host_routes(Family family) const {
+  if (inputs_.settings.host_routes != HostRouteRule::kAuto) return inputs_.settings.host_routes == HostRouteRule::kOn;
+  return std::ranges::none_of(inputs_.pools, [&](const auto& pool) { return pool.second.cidr.family() == family; });
+}
+
+// Spec §3.4, export step 3, in its order.
+void RouteFilters::export_common(Family family, Text& text) const {
+  const char f = digit(family);
+  text.line("function export_common{}(bool same_as)\n{{", f);
+  for (const base::Prefix& pool : pools(family, false)) text.line("  if net ~ {} then reject;", base::to_string(pool));
+  text.line("  if same_as && (ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;");
+  text.line("  if ifname ~ \"bpf*.cali\" then reject;");
+  text.line("  tag_communities{}();\n  own_blocks{}();", f, f);
+  if (announces_services()) {
+    for (const base::Prefix& range : service_ranges(family)) {
+      text.line("  if net ~ {} then accept;", base::to_string(range));
+    }
+  }
+  if (!self_.cluster_id.empty()) {
+    for (const base::Prefix& range : global_.load_balancer_ips) {
+      if (range.family() == family) text.line("  if net ~ {} then accept;", base::to_string(range));
+    }
+  }
+  for (const base::Prefix& pool : pools(family, true)) text.line("  if net ~ {} then accept;", base::to_string(pool));
+  if (host_routes(family)) {
+    text.line("  if source != RTS_BGP && net.len > 0 && ({} || ifname = \"dummy1\") then accept;", workload_test_);
+  }
+  text.line("}}");
+}
+
+// Sessions without BGPFilters share these, which keeps a large mesh short.
+void RouteFilters::session_filters(Family family, Text& text) const {
+  const char f = digit(family);
+  text.line("filter bgp_in{} {{ prio_in{}(); accept; }}", f, f);
+  text.line("filter bgp_out{}_same {{ prio_out{}(); export_common{}(true); reject; }}", f, f, f);
+  text.line("filter bgp_out{}_other {{ prio_out{}(); export_common{}(false); reject; }}", f, f, f);
+}
+
+// Spec §3.8 rules 2, 4 and 5.
+void RouteFilters::kernel_import(Family family, Text& text) const {
+  text.line("filter kernel_import{}\n{{", digit(family));
+  text.line("  if net.len = 0 && dest = RTD_UNICAST then preference = 110;");
+  text.line("  if krt_source = 80 && !({} || ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;",
+            workload_test_);
+  text.line("  if {} then {{", workload_test_);
+  text.line("    preference = 150;");
+  text.line("    if krt_metric > 0 && krt_metric < {} then preference = 210;", normal_priority(family));
+  text.line("  }}");
+  text.line("  accept;\n}}");
+}
+
+void RouteFilters::kernel_export(Family family, Text& text, Diagnostics& out) const {
+  text.line("filter kernel_export{}\n{{", digit(family));
+  text.line("  if source = RTS_DEVICE then reject;");
+  for (const base::Prefix& range : service_ranges(family))
+    text.line("  if net ~ {} then reject;", base::to_string(range));
+  for (const auto& [name, pool] : inputs_.pools) {
+    if (pool.cidr.family() != family) continue;
+    if (pool.ipip != model::EncapMode::kNever && family == Family::kIpv6) {
+      out.push_back({fmt::format("IPPool({})", name), "spec.ipipMode", "IP-in-IP is for IPv4 only and has no effect"});
+    }
+    kernel_pool(pool.cidr.masked(), pool.ipip, pool.vxlan, text);
+  }
+  for (const TunnelNetwork& network : inputs_.settings.tunnel_networks) {
+    if (network.cidr.family() == family) {
+      kernel_pool(network.cidr.masked(), network.mode, model::EncapMode::kNever, text);
+    }
+  }
+  text.line("  if source = RTS_BGP && dest = RTD_UNICAST && ({}) then onlink = true;", workload_test_);
+  text.line("  accept;\n}}");
+}
+
+// Which BGP routes inside a pool BIRD programs, and how (spec §2.9, §3.6). What is not said here ends in `accept`.
+void RouteFilters::kernel_pool(const base::Prefix& cidr, model::EncapMode ipip, model::EncapMode vxlan,
+                               Text& text) const {
+  const std::string net = base::to_string(cidr);
+  if (vxlan != model::EncapMode::kNever || !global_.program_cluster_routes) {
+    return text.line("  if source = RTS_BGP && net ~ {} then reject;", net);  // the agent's
+  }
+  if (ipip == model::EncapMode::kNever || cidr.family() == Family::kIpv6) return;
+  std::string tunnelled = fmt::format("source = RTS_BGP && dest = RTD_UNICAST && net ~ {}", net);
+  if (ipip == model::EncapMode::kCrossSubnet && self_.v4) {
+    tunnelled += fmt::format(" && !(bgp_next_hop ~ {})", base::to_string(self_.v4->masked()));
+  }
+  if (!inputs_.tunnel_ready) return text.line("  if {} then reject;  # {} is not there yet", tunnelled, kTunnelDevice);
+  text.line("  if {} then {{ ifname = \"{}\"; onlink = true; gw = bgp_next_hop; accept; }}", tunnelled, kTunnelDevice);
+}
+
+}  // namespace bgp
