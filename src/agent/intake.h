@@ -50,6 +50,7 @@ class Intake {
   struct Options {
     config::Configuration running;        // what the agent was started with
     config::Encapsulation encapsulation;  // likewise
+    calc::RouteSource routes = calc::RouteSource::kNone;
   };
   struct Sinks {
     std::function<void(calc::Output)> output;
@@ -68,15 +69,15 @@ class Intake {
   // Subscribes to everything an agent needs. The subscription ends with this object.
   void start(store::Store& store);
   // One event, as the subscription delivers it; for tests.
-  void handle(store::StoreEvent event);
+  void handle(const store::StoreEvent& event);
 
  private:
   struct Metrics;
 
-  void on(store::SnapshotStart event);
-  void on(store::SnapshotPage event);
-  void on(store::SnapshotDone event);
-  void on(store::Delta event);
+  void on(const store::SnapshotStart& event);
+  void on(const store::SnapshotPage& event);
+  void on(const store::SnapshotDone& event);
+  void on(const store::Delta& event);
   void on(store::ConnectionState event);
   void on(store::Diagnostic event);
 
@@ -87,6 +88,7 @@ class Intake {
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
+  void leave(ShutdownCause cause, std::string why);
   void note_configuration_errors(const config::Diagnostics& diagnostics);
   void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
@@ -111,6 +113,7 @@ class Intake {
   config::Diagnostics configuration_errors_;  // why the configuration in force is not the one in the datastore
   bool synced_once_ = false;
   bool in_snapshot_ = false;
+  bool leaving_ = false;
   bool resyncing_ = false;                               // the calculation was told that everything comes again
   std::set<std::string> bad_objects_;                    // keys whose value was set aside
   std::vector<model::Diagnostic> calculation_problems_;  // as last logged

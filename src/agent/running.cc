@@ -53,9 +53,10 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
   config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname,
                                 host_probe(), node_selector_predicate());
-  r->intake_ =
-      std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
-                               Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
+  r->intake_ = std::make_unique<Intake>(
+      r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+      Intake::Options{r->start_.configuration, r->start_.encapsulation, route_source(config, r->start_.encapsulation)},
+      r->intake_sinks());
   return r;
 }
 
@@ -79,6 +80,7 @@ KernelSide::Sinks Running::kernel_sinks() {
                   os::release_unused_memory();  // starting needs more than running does
                 });
               },
+          .tunnels_ready = [this] { edge_.loop().post([this] { bgp_->release(); }); },
           .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
           .mtu_changed = [this](std::string why) { world_.leave(ShutdownCause::kConfigChanged, std::move(why)); },
           .failed = [this](const base::Error& error) { world_.leave(ShutdownCause::kFatal, error.text()); }};

@@ -147,6 +147,53 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   return out;
 }
 
+kernel::Mtus mtus(const config::Resolved& resolved, const config::Encapsulation& encapsulation, std::uint32_t host) {
+  const auto configured = [&](P parameter) { return static_cast<std::uint32_t>(resolved.integer(parameter)); };
+  kernel::TunnelMtuSettings settings;
+  settings.ipip = encapsulation.ipip;
+  settings.vxlan = encapsulation.vxlan_v4;
+  settings.vxlan_v6 = encapsulation.vxlan_v6;
+  settings.ipip_mtu = configured(P::kIpInIpMtu);
+  settings.vxlan_mtu = configured(P::kVXLANMTU);
+  settings.vxlan_mtu_v6 = configured(P::kVXLANMTUV6);
+  return kernel::tunnel_mtus(host, settings);
+}
+
+dataplane::TunnelSettings tunnel_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
+                                          const kernel::Mtus& mtus) {
+  dataplane::TunnelSettings out;
+  out.hostname = resolved.text(P::kFelixHostname);
+  out.ipip = encapsulation.ipip;
+  out.vxlan_v4 = encapsulation.vxlan_v4;
+  out.vxlan_v6 = encapsulation.vxlan_v6;
+  out.program_cluster_routes = resolved.text(P::kProgramClusterRoutes) == "Enabled";
+  out.vni = static_cast<std::uint32_t>(resolved.integer(P::kVXLANVNI));
+  out.port = static_cast<std::uint16_t>(resolved.integer(P::kVXLANPort));
+  out.ipip_mtu = mtus.ipip;
+  out.vxlan_mtu_v4 = mtus.vxlan;
+  out.vxlan_mtu_v6 = mtus.vxlan_v6;
+  out.ipip_address = resolved.address(P::kIpInIpTunnelAddr);
+  out.vxlan_address_v4 = resolved.address(P::kIPv4VXLANTunnelAddr);
+  out.vxlan_address_v6 = resolved.address(P::kIPv6VXLANTunnelAddr);
+  out.vxlan_mac_v4 = resolved.text(P::kVXLANTunnelMACAddr);
+  out.vxlan_mac_v6 = resolved.text(P::kVXLANTunnelMACAddrV6);
+  out.route_protocol = static_cast<std::uint8_t>(resolved.integer(P::kDeviceRouteProtocol));
+  out.route_source_v4 = resolved.address(P::kDeviceRouteSourceAddress);
+  out.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
+  out.retire_ipip = !resolved.optional_flag(P::kIpInIpEnabled).has_value();
+  return out;
+}
+
+calc::RouteSource route_source(const config::Resolved& resolved, const config::Encapsulation& encapsulation) {
+  const bool agents =
+      encapsulation.vxlan_v4 || encapsulation.vxlan_v6 || resolved.text(P::kProgramClusterRoutes) == "Enabled";
+  if (!agents) return calc::RouteSource::kNone;
+  const bool by_default = resolved.source(P::kRouteSource) == config::Source::kDefault;
+  const bool workloads =
+      by_default ? config::openstack_mode(resolved) : resolved.text(P::kRouteSource) == "WorkloadIPs";
+  return workloads ? calc::RouteSource::kWorkloads : calc::RouteSource::kIpam;
+}
+
 std::optional<HttpTls> metrics_tls(const config::Resolved& resolved) {
   HttpTls out;
   out.certificate_file = resolved.text(P::kPrometheusMetricsCertFile);

@@ -544,6 +544,36 @@ TEST_F(Commands, PlanShowsChainsSetsAndRoutes) {
   EXPECT_THAT(run_command({"plan"}), StartsWith("Usage:\n  percalectl plan --node=<NAME>"));
 }
 
+TEST_F(Commands, PlanShowsTunnels) {
+  const auto node = [](std::string_view name, std::string_view address, std::string_view tunnel) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " + std::string(name) +
+           "}\nspec: {bgp: {ipv4Address: " + std::string(address) + ", ipv4IPIPTunnelAddr: 10.65.9.9}, " +
+           "ipv4VXLANTunnelAddr: " + std::string(tunnel) + "}\n";
+  };
+  run_command({"apply", "-f", "-"},
+              std::string(kCloud) +
+                  "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\n"
+                  "metadata: {name: default}\nspec: {interfacePrefix: tap}\n" +
+                  "---\napiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: guests}\n"
+                  "spec: {cidr: 10.65.0.0/16, vxlanMode: CrossSubnet, ipipMode: Never}\n" +
+                  node("host-a", "192.0.2.1/24", "10.65.9.1") + node("host-b", "198.51.100.2/24", "10.65.9.2"));
+  const std::string text = run_command({"plan", "--node", "host-b"});
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(text, HasSubstr("\ndevice vxlan.calico mtu 1450 address 10.65.9.2/32 vni 4096 port 4789 mac 66:"));
+  EXPECT_THAT(text, HasSubstr(" local 198.51.100.2 dev (interface of 198.51.100.2)\n"));
+  EXPECT_THAT(text, HasSubstr("\nneighbour 10.65.9.1 lladdr 66:"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("\nfdb 66:[0-9a-f:]* dst 192.0.2.1 dev vxlan.calico\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\nroute 10.65.0.7/32 via 10.65.9.1 dev vxlan.calico proto 3 metric 0 mtu 1450 onlink\n"));
+  EXPECT_THAT(text, Not(HasSubstr("tunl0")));
+  run_command({"apply", "-f", "-"}, node("host-a", "198.51.100.1/24", "10.65.9.1"));  // now in one subnet
+  EXPECT_THAT(
+      run_command({"plan", "--node", "host-b"}),
+      HasSubstr("\nroute 10.65.0.7/32 via 198.51.100.1 dev (interface of 198.51.100.2) proto 80 metric 0 onlink\n"));
+  const std::string json = run_command({"plan", "--node", "host-b", "-o", "json"});
+  EXPECT_THAT(json, HasSubstr("\"fdb\": [\n"));
+}
+
 TEST_F(Commands, ForeignCommandsGetTheirWords) {
   static std::vector<std::string> words;
   const ForeignCommand foreign[] = {{"lab", "", [](std::span<const std::string> args) {

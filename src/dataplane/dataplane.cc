@@ -21,6 +21,15 @@ reconcile::RouteOwnership ownership(const Settings& settings, base::Family famil
   out.device_protocol = settings.workload.route_protocol;
   out.remove_external = settings.remove_external_routes;
   out.workload_prefixes = settings.render.interface_prefixes;
+  out.own_interfaces = {std::string(vxlan_device(family))};
+  out.hand_over = Tunnels::kHandOver;
+  return out;
+}
+
+// Entries on a VXLAN device that is not used any more stay while it does.
+reconcile::NeighbourOwnership arp_ownership(const Settings& settings) {
+  reconcile::NeighbourOwnership out{base::Family::kIpv4, settings.render.interface_prefixes, {}};
+  if (settings.tunnels.vxlan_v4) out.own_interfaces.emplace_back(vxlan_device(base::Family::kIpv4));
   return out;
 }
 
@@ -92,14 +101,20 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
               ? nullptr
               : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, *ports.iptables_v6,
                                               hooks_of(renderer_), base::Family::kIpv6)),
-      arp_(ports.neighbours, {base::Family::kIpv4, settings_.render.interface_prefixes, {}}),
-      interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl}, log),
+      arp_(ports.neighbours, arp_ownership(settings_)),
+      interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl, ports.devices},
+                  log),
       path_(metrics),
       apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
       first_apply_time_(
           metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
       failures_(metrics.counter("felix_int_dataplane_failures", "Turns that left something to be retried.")),
       total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")) {
+  if (ports.devices != nullptr && ports.fdb != nullptr) {
+    const Tunnels::Parts parts{v4_->routes,   v6_ ? &v6_->routes : nullptr, arp_, ports.neighbours, *ports.fdb,
+                               *ports.devices};
+    tunnels_ = std::make_unique<Tunnels>(settings_.tunnels, parts, loop, log, metrics);
+  }
   planes_.push_back(v4_.get());
   if (v6_) planes_.push_back(v6_.get());
   for (const FamilyPlane* plane : planes_) {
@@ -124,6 +139,9 @@ void Dataplane::update(const calc::Output& output) {
   const render::iptables::RenderChanges changes =
       snapshot ? renderer_.apply(std::get<calc::Snapshot>(output)) : renderer_.apply(std::get<calc::Delta>(output));
   track_workloads(output);
+  if (tunnels_) {
+    tunnels_->update(snapshot ? std::get<calc::Snapshot>(output).all : std::get<calc::Delta>(output).changes, snapshot);
+  }
   take(changes);
   path_.render.observe(seconds(loop_.now() - started));
   snapshot_seen_ = snapshot_seen_ || snapshot;
@@ -194,6 +212,7 @@ void Dataplane::follow_interfaces(const std::set<std::string>& names) {
 
 void Dataplane::on_link(const kernel::Link& link) {
   interfaces_.link(link);
+  if (tunnels_) tunnels_->link(link);
   interfaces_changed_ = interfaces_changed_ || !running_.contains(link.name);
   running_[link.name] = link.running;
   schedule();
@@ -201,6 +220,7 @@ void Dataplane::on_link(const kernel::Link& link) {
 
 void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
   interfaces_.link_gone(name);
+  if (tunnels_) tunnels_->link_gone(name);
   running_.erase(name);
   interfaces_changed_ = true;
   if (host_interfaces_.erase(name) > 0) take(renderer_.set_host_interfaces(host_interfaces_));
@@ -211,12 +231,14 @@ void Dataplane::on_addresses(const std::string& name, const std::set<base::IpAdd
   if (settings_.render.is_workload_interface(name)) return;
   host_interfaces_[name] = addresses;
   if (!links_in_sync_) return;  // one change for all of them, when the picture is complete
+  if (tunnels_) tunnels_->host_interfaces(host_interfaces_);
   take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
 
 void Dataplane::on_links_in_sync() {
   links_in_sync_ = true;
+  if (tunnels_) tunnels_->host_interfaces(host_interfaces_);
   take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
@@ -230,6 +252,7 @@ void Dataplane::resync() {
     plane->rules.request_read_back();
   }
   arp_.request_resync();
+  if (tunnels_) tunnels_->request_resync();
   schedule();
 }
 
@@ -266,10 +289,12 @@ void Dataplane::turn() {
   }
 
   const base::Instant routes_started = loop_.now();
+  if (tunnels_) note(turn, tunnels_->apply(), "tunnels");
+  turn.tunnels_ready = !tunnels_ || tunnels_->ready();
+  note(turn, arp_.apply(), "static ARP");
   if (settings_.program_routes) {
     for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
   }
-  note(turn, arp_.apply(), "static ARP");
   note(turn, interfaces_.configure(), "sysctls");
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
@@ -306,11 +331,13 @@ void Dataplane::end_of_turn(Turn& turn) {
     arm_refresh(routes_timer_, settings_.routes_refresh, [this] {
       for (FamilyPlane* plane : planes_) plane->routes.request_resync();
       arp_.request_resync();
+      if (tunnels_) tunnels_->request_resync();
     });
     listener_.on_first_turn();
   } else {
     apply_time_.observe(took);
   }
+  if (turn.tunnels_ready && !std::exchange(tunnels_told_, true)) listener_.on_tunnels_ready();
   known_problems_ = std::move(turn.problems);
   clean_ = turn.clean;
   if (clean_) {
@@ -444,6 +471,7 @@ void Dataplane::publish_gauges() {
   add("route", published_.routes, now.routes);
   add("neighbour", published_.neighbours, now.neighbours);
   add("sysctl", published_.sysctls, now.sysctls);
+  add("tunnel", published_.tunnels, now.tunnels);
   published_ = now;
 }
 
@@ -478,6 +506,7 @@ WriteCounts Dataplane::writes() const {
   }
   counts.neighbours = arp_.counters().writes;
   counts.sysctls = interfaces_.sysctl_writes();
+  counts.tunnels = interfaces_.mtu_writes() + (tunnels_ ? tunnels_->writes() : 0);
   return counts;
 }
 

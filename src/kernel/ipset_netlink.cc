@@ -27,7 +27,6 @@ using reconcile::IpSetFailure;
 using reconcile::IpSetHeader;
 using reconcile::IpSetMember;
 using reconcile::IpSetOutcome;
-using reconcile::IpSetShape;
 using reconcile::IpSetType;
 
 constexpr int kSubsystem = NFNL_SUBSYS_IPSET << 8;
@@ -63,7 +62,7 @@ std::string refusal_text(int code) {
     case IPSET_ERR_PROTOCOL: return "kernel and agent disagree about the message";
     case IPSET_ERR_FIND_TYPE: return "the kernel has no such set type";
     case IPSET_ERR_MAX_SETS: return "too many sets";
-    case IPSET_ERR_BUSY: return "set is in use by a rule";
+    case IPSET_ERR_BUSY:
     case IPSET_ERR_REFERENCED: return "set is in use by a rule";
     case IPSET_ERR_EXIST_SETNAME2: return "second set name is taken or missing";
     case IPSET_ERR_TYPE_MISMATCH: return "sets have different types";
@@ -81,7 +80,7 @@ IpSetFailure failure_of(IpSetEdit::Kind kind, int code) {
   switch (code) {
     case 0: return IpSetFailure::kNone;
     case ENOENT: return IpSetFailure::kMissing;
-    case EEXIST: return IpSetFailure::kExists;
+    case EEXIST:
     case IPSET_ERR_EXIST: return IpSetFailure::kExists;
     case IPSET_ERR_EXIST_SETNAME2:
       return kind == IpSetEdit::Kind::kRename ? IpSetFailure::kExists : IpSetFailure::kMissing;

@@ -10,7 +10,6 @@
 namespace kernel {
 namespace {
 
-using base::Error;
 using base::fail;
 using base::Family;
 using base::Result;
