@@ -81,6 +81,7 @@ void Bridge::start(std::function<void()> loaded) {
     statuses_.wake();
     if (election_.leader() && !started_resync_done_) schedule_resync(base::Duration(0));
   });
+  exchanger_.on_late([this](const std::vector<ObjectId>& ports) { repairs_.add(ports); });
   election_.start();
 }
 

@@ -22,6 +22,7 @@ namespace neutron {
 struct WorkItem {
   ObjectId object = {};
   bool dependants = false;  // and whatever has this object's state in its values
+  bool unsure = false;      // the client does not know whether anything changed for those: see etcd
   bool touch = true;        // see Wish
   std::string filter = {};  // "network_id", "security_group_id", "subnet_id"; then object.id is what they refer to
   std::string after = {};   // continue after this port
@@ -69,10 +70,12 @@ class Exchanger {
   void find_referrers(const std::shared_ptr<Round>& round);
   void finish(const std::shared_ptr<Round>& round);
   void log_notes(const Translation& translation);
+  std::vector<ObjectId> ports_with_former_name(const std::string& group, const std::string& name) const;
 
   Context& context_;
   Mirror& mirror_;
   Writer& writer_;
+  std::function<void(const std::vector<ObjectId>&)> late_;
 };
 
 }  // namespace neutron

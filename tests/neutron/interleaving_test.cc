@@ -155,7 +155,8 @@ class World {
   void hook(const Changed& changed) {
     ++hooks_open_;
     json::array list;
-    for (const auto& [kind, id] : changed) list.push_back(json::object{{"kind", kind}, {"id", id}});
+    for (const auto& [kind, id] : changed)
+      list.push_back(json::object{{"kind", kind}, {"id", id}, {"dependants", true}});
     send(rng_.index(bridges_.size()), json::object{{"changed", std::move(list)}});
   }
   void send(std::size_t controller, json::object message) {
