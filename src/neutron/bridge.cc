@@ -121,7 +121,7 @@ void Bridge::schedule_resync(base::Duration delay) {
   context_.loop.cancel(resync_timer_);
   resync_timer_ = context_.loop.after(delay, [this] {
     if (!election_.leader() || resync_.running()) return;
-    if (work_.workers() == 0) return;  // the first worker starts it
+    if (work_.workers() == 0) return schedule_resync(kRetryResync);  // the first worker hastens it
     start_resync({.dry_run = false, .trigger = started_resync_done_ ? "period" : "start"}, {});
   });
 }
