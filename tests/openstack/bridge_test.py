@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A real neutron-server with the shim, the real bridge and a real etcd: what Neutron's API does arrives in etcd, and what agents
-write there arrives in Neutron. `python3 tests/openstack/bridge_test.py [BUILD_DIRECTORY]`; Debian's neutron-server, MariaDB, etcd.
+write there arrives in Neutron. `PERCALE_BUILD=build/dev python3 tests/openstack/bridge_test.py`; Debian's neutron-server, MariaDB, etcd.
 """
 
 import json
