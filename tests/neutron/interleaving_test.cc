@@ -141,7 +141,8 @@ class World {
                              .request = {},
                              .fresh_uid = [this] { return std::to_string(++last_uid_); },
                              .port = {}};
-    neutron::BridgeSettings settings{.version = "test"};
+    neutron::BridgeSettings settings;
+    settings.version = "test";
     settings.election = {.name = "c" + std::to_string(bridges_.size()),
                          .pid = 1,
                          .process_exists = [](int) { return true; },
