@@ -99,7 +99,7 @@ def _address_groups(context, spec):
     plugin = compat.core_plugin()
     if not hasattr(plugin, 'get_address_groups'):  # before Wallaby
         return {'address_groups': [], 'more': False}
-    filters = {'id': spec['ids']} if 'ids' in spec else None
+    filters = {'id': spec['ids']} if 'ids' in spec else {}
     groups = sorted(plugin.get_address_groups(context, filters=filters), key=lambda group: group['id'])
     groups = [group for group in groups if group['id'] > (spec.get('after') or '')]
     limit = len(groups) if 'ids' in spec else int(spec.get('limit') or _PAGE)

@@ -177,13 +177,13 @@ class Generator {
   }
 
   // A strict and a wildcard socket on one port exclude each other, so NodeIP binds every session of the family and
-  // needs the node's address even where the resource asked for none (spec §3.9).
+  // needs the node's address even where the resource asked for none (spec §3.9). So does BFD over several hops.
   void local_end(const Peering& peering) {
     const Family family = peering.address.family();
     std::string local;
     if (peering.source)
       local += " " + base::to_string(*peering.source);
-    else if (strict(family))
+    else if (strict(family) || uses_bfd(peering))
       local += " " + base::to_string(self_.address(family)->address);
     if (self_.listen_port) local += fmt::format(" port {}", *self_.listen_port);
     if (peering.local_as) local += fmt::format(" as {}", *peering.local_as);
@@ -268,6 +268,7 @@ std::string minimal_configuration(const Settings& settings) {
   Inputs inputs;
   inputs.settings = settings;
   inputs.settings.peers.clear();
+  inputs.settings.log_file.clear();  // perhaps it is what BIRD does not like
   return generate(inputs).text;
 }
 

@@ -337,6 +337,10 @@ class Computation {
     session.restart_time = global_configuration(inputs_).mesh_restart_time;
     session.passive = base::to_string(session.address) > base::to_string(own->address);
     session.internal = session.as_number == self_.as_number;
+    if (!session.internal && !own->masked().contains(session.address)) {
+      report(fmt::format("Node({})", name), "spec.bgp.asNumber",
+             "mesh sessions between AS numbers work within one subnet only; give these nodes a BGPPeer");
+    }
     found_.push_back(std::move(session));
   }
 

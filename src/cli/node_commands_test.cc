@@ -209,7 +209,7 @@ TEST_F(NodeStatus, WhatIsMissing) {
 
 TEST_F(NodeCommands, ChecksystemOnAGoodHost) {
   put_raw("nodes/other", R"({"metadata":{"name":"other"},"spec":{"bgp":{"ipv4Address":"192.0.2.50/24"}}})");
-  const std::string output = run_command({"node", "checksystem"});
+  const std::string output = run_command({"--datastore", "dir:/nowhere", "node", "checksystem"});
   EXPECT_EQ(status_, 0) << output;
   EXPECT_THAT(output, HasSubstr("Checking kernel modules...\n\t\tnf_conntrack_netlink\t\t\t\t\tOK\n"));
   EXPECT_THAT(output, HasSubstr("\t\tTCP 179 to other    \t\t\t\t\tOK\n"));
@@ -218,15 +218,16 @@ TEST_F(NodeCommands, ChecksystemOnAGoodHost) {
 
 TEST_F(NodeCommands, ChecksystemSaysWhatIsMissingAndWhatToDo) {
   environment_.probes.trials_[node::Facility::kIpip] = {node::Trial::Outcome::kFails, "not supported"};
-  const std::string output = run_command({"node", "checksystem"});
+  const std::string output = run_command({"--datastore", "dir:/nowhere", "node", "checksystem"});
   EXPECT_EQ(status_, 1);
   EXPECT_THAT(output, HasSubstr("\t\tipip                \t\t\t\t\tFAIL\n\t\t    not supported\n\t\t    What to do: "
                                 "modprobe ipip"));
   EXPECT_THAT(output,
               ::testing::EndsWith("system doesn't meet one or more minimum systems requirements to run Calico\n"));
-  EXPECT_THAT(run_command({"node", "checksystem", "-o", "json"}), HasSubstr("\"requirementsMet\": false"));
+  EXPECT_THAT(run_command({"--datastore", "dir:/nowhere", "node", "checksystem", "-o", "json"}),
+              HasSubstr("\"requirementsMet\": false"));
   environment_.probes.trials_ = {{node::Facility::kIp6Tables, {node::Trial::Outcome::kFails, "no"}}};
-  EXPECT_THAT(run_command({"node", "checksystem"}),
+  EXPECT_THAT(run_command({"--datastore", "dir:/nowhere", "node", "checksystem"}),
               HasSubstr("WARNING: IPv6 will be unavailable as ip6_tables kernel module is not found\n"));
   EXPECT_EQ(status_, 0);
 }

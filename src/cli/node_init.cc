@@ -163,12 +163,13 @@ class NodeInit {
     return check_conflicts();
   }
 
-  // spec cli §12.2: only when addresses were asked for.
+  // spec cli §12.2: only when addresses were asked for. Upstream then clears an older list; here it stays.
   void list_interfaces() {
     const auto wanted = [&](const FamilyWords& words) {
       const std::string wish = given(words.option, words.variable);
       return !wish.empty() && wish != "none";
     };
+    if (!wanted(kFamilies[0]) && !wanted(kFamilies[1])) return;
     boost::json::array shown;
     auto sorted = interfaces_;
     std::ranges::sort(sorted, {}, &node::Interface::name);

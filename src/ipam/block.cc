@@ -24,8 +24,8 @@ constexpr std::array<std::string_view, 9> kMembers = {
     "cidr",       "affinity",       "affinity_claim_time",         "allocations", "unallocated",
     "attributes", "sequenceNumber", "sequenceNumberForAllocation", "deleted"};
 
-// Far more owners than a block has addresses; keeps the arithmetic of renumbering away from overflow.
-constexpr std::int64_t kLargestIndex = 1'000'000;
+// What an index that names no owner becomes: no list of owners ever gets so long that it would come to mean somebody.
+constexpr std::int64_t kNobody = 1'000'000;
 
 std::optional<std::uint64_t> unsigned_of(const json::value& value) {
   if (value.is_uint64()) return value.get_uint64();
@@ -125,7 +125,7 @@ base::Result<Block> Block::parse(std::string_view value) {
       allocations != nullptr && allocations->is_array() && allocations->get_array().size() == capacity(*prefix);
   if (!right_size) return base::fail(Error::invalid("allocations does not have one entry per address"));
   for (const json::value& entry : allocations->get_array()) {
-    const bool index = entry.is_int64() && entry.get_int64() >= 0 && entry.get_int64() <= kLargestIndex;
+    const bool index = entry.is_int64() && entry.get_int64() >= 0;
     if (!entry.is_null() && !index) return base::fail(Error::invalid("allocations holds other than indexes"));
     block.allocations_.push_back(entry.is_null() ? std::nullopt : std::optional(entry.get_int64()));
   }
@@ -143,11 +143,17 @@ base::Result<Block> Block::parse(std::string_view value) {
   if (const auto* owners = member("attributes")) {
     if (!owners->is_array()) return base::fail(Error::invalid("attributes is not a list"));
     block.owners_.emplace();
+    if (owners->get_array().size() >= static_cast<std::size_t>(kNobody))
+      return base::fail(Error::invalid("attributes is too long"));
     for (const json::value& entry : owners->get_array()) {
       auto owner = parse_owner(entry);
       if (!owner) return base::fail(owner.error());
       block.owners_->push_back(*std::move(owner));
     }
+  }
+  const auto owner_count = static_cast<std::int64_t>(block.owners_ ? block.owners_->size() : 0);
+  for (auto& index : block.allocations_) {
+    if (index && *index >= owner_count) index = kNobody;
   }
   if (const auto* sequence = member("sequenceNumber")) {
     const auto number = unsigned_of(*sequence);
@@ -317,10 +323,7 @@ void Block::drop_unused_owners() {
     if (used[i]) kept.push_back(std::move((*owners_)[i]));
   }
   for (auto& index : allocations_) {
-    if (!index) continue;
-    // A broken index must not come to mean somebody by renumbering.
-    const auto old = static_cast<std::size_t>(*index);
-    *index = old < moved.size() ? moved[old] : static_cast<std::int64_t>(size() + old);
+    if (index && *index != kNobody) *index = moved[static_cast<std::size_t>(*index)];
   }
   owners_ = std::move(kept);
 }

@@ -162,7 +162,7 @@ void compare(const Block& block, const Model& model, std::uint64_t seed) {
 }
 
 TEST(BlockProperty, AgreesWithANaiveModelAndSurvivesItsText) {
-  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+  for (std::uint64_t seed = 1; seed <= testing::repetitions(400); ++seed) {
     testing::Rng rng(seed);
     const auto cidr = *base::parse_cidr(rng.one_in(2) ? "10.1.2.0/28" : "fd00::40/124");
     Block block = Block::create(cidr, "host:a", "2026-01-15T10:20:30Z", 1768472430000000000ULL + seed);

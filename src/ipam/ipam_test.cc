@@ -20,6 +20,7 @@ using ::testing::HasSubstr;
 
 constexpr std::string_view kRoot = "/calico/resources/v3/projectcalico.org/";
 
+base::Prefix net(std::string_view text) { return *base::parse_cidr(text); }
 base::IpAddress ip(std::string_view text) { return *base::parse_address(text); }
 
 class IpamTest : public ::testing::Test {
@@ -232,9 +233,10 @@ TEST_F(IpamTest, AddressesOutsideEveryPoolAreFoundInBlocks) {
 TEST_F(IpamTest, BlockUnderAWrongKeyIsNotTouched) {
   put_pool("p", "10.65.0.0/29", R"(,"blockSize":30)");
   assign("a", 1);
-  const std::string key = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.";
-  put(key + "4-30", get(key + "0-30"));
-  const Release one{.address = ip("10.65.0.4")};
+  const base::Prefix block = all_blocks().front().block.cidr();
+  const base::Prefix other = net(block == net("10.65.0.0/30") ? "10.65.0.4/30" : "10.65.0.0/30");
+  put(block_key(other), get(block_key(block)));
+  const Release one{.address = other.address};
   EXPECT_THAT(ipam_->release(std::span(&one, 1))->error->text(), HasSubstr("holds another block"));
   EXPECT_EQ(all_blocks().size(), 1U);
 }

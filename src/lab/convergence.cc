@@ -138,7 +138,7 @@ class Convergence {
     pause_for(500ms);
     if (auto killed = lab_.kill_bird(host); !killed) return fail(std::move(killed).error());
     pause_for(kBirdAway);
-    if (auto again = lab_.start_bird(host); !again) return fail(std::move(again).error());
+    if (auto again = lab_.start_bird(host, true); !again) return fail(std::move(again).error());
     const std::int64_t restarted = now_us();
     const std::string problem = wait_until(60s * lab_.patience(), [&] { return not_ready(lab_); });
     const std::int64_t ready = now_us() - restarted;

@@ -21,6 +21,7 @@
 #include "base/strings.h"
 #include "bgp/generator.h"
 #include "bgp/runtime/bird_control.h"
+#include "lab/ready.h"
 #include "os/event_loop.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -37,6 +38,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint16_t kEtcdPort = 2379;
 constexpr std::uint16_t kHealthPort = 9099;
+constexpr auto kLeavingLimit = 10s;  // from a change that makes agents leave until the last has left
 
 // Mount points that hosts need and that a fresh system may lack. Removed again with the last lab, if a lab made them.
 constexpr const char* kMountPoints[] = {"/etc/calico", "/var/lib/calico", "/etc/bird"};
@@ -255,11 +257,25 @@ Result<> Lab::remove(const std::string& key) {
 }
 
 Result<> Lab::set_pool_mode(PoolMode mode) {
+  const bool other_devices = (mode == PoolMode::kDirect) != (plan_.topology.pool == PoolMode::kDirect);
   plan_.topology.pool = mode;
   for (const Record& record : pool_records(plan_)) {
     if (auto written = put(record); !written) return fail(std::move(written).error());
   }
-  return save();
+  if (auto saved = save(); !saved || !other_devices || agent_.is_none()) return saved;
+  return restart_agents_that_leave();
+}
+
+Result<> Lab::restart_agents_that_leave() {
+  const std::string problem = wait_until(kLeavingLimit * patience_, [&] {
+    const auto stays = std::ranges::find_if(plan_.hosts, [&](const Host& host) { return agent_pid(host).has_value(); });
+    return stays == plan_.hosts.end() ? std::string() : fmt::format("the agent of {} has not left", stays->name);
+  });
+  if (!problem.empty()) return fail(Error::internal(problem));
+  for (const Host& host : plan_.hosts) {
+    if (auto started = start_agent(host); !started) return started;
+  }
+  return {};
 }
 
 Result<> Lab::cut_from_etcd(const Host& host, bool cut) {
@@ -280,15 +296,15 @@ std::string Lab::bird_configuration(const Host& host) const {
   return bgp::generate(inputs).text;
 }
 
-Result<> Lab::start_bird(const Host& host) {
+Result<> Lab::start_bird(const Host& host, bool again) {
   const std::string file = paths_.node(host.name) + "/etc-bird/bird.conf";
   if (!os::file_exists(file)) {
     if (auto written = os::write_file_atomic(file, bird_configuration(host), 0640); !written) return written;
   }
-  auto pid = start_in(node(host.name),
-                      {.arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl", "-P",
-                                     "/run/bird/bird.pid"}},
-                      paths_.log(host.name, "bird"));
+  Program bird{
+      .arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl", "-P", "/run/bird/bird.pid"}};
+  if (again) bird.arguments.emplace_back("-R");
+  auto pid = start_in(node(host.name), bird, paths_.log(host.name, "bird"));
   if (!pid) return fail(std::move(pid).error());
   return os::write_file_atomic(paths_.pid_file(host.name, "bird"), std::to_string(*pid));
 }

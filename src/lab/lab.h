@@ -60,7 +60,8 @@ class Lab {
   // Drops every packet between the host and etcd, in both directions, without telling either end.
   base::Result<> cut_from_etcd(const Host& host, bool cut);
   std::string etcd_url() const;
-  // Writes the guests' pools again with another encapsulation. REQUIRES: the lab has pools.
+  // Writes the guests' pools again with another encapsulation. Agents that leave because of it (another set of tunnel
+  // devices is a matter of their start) are started again, as the service manager would. REQUIRES: the lab has pools.
   base::Result<> set_pool_mode(PoolMode mode);
 
   // --- hosts ---
@@ -71,7 +72,8 @@ class Lab {
   std::optional<pid_t> agent_pid(const Host& host) const;
   base::Result<> kill_agent(const Host& host, int signal);
   bool agent_ready(const Host& host) const;
-  base::Result<> start_bird(const Host& host);
+  // After a crash, `again` has it take over the kernel's routes instead of starting empty (graceful restart).
+  base::Result<> start_bird(const Host& host, bool again = false);
   base::Result<> kill_bird(const Host& host);
   // Of any node that runs BIRD, routers included.
   base::Result<bgp::BgpStatus> bird_status(std::string_view node) const;
@@ -96,6 +98,7 @@ class Lab {
   base::Result<> start_nodes();
   base::Result<> wire_management();
   base::Result<> wire_underlay();
+  base::Result<> restart_agents_that_leave();
   base::Result<> wire_segments(const std::string& router);
   base::Result<> wire_spine();
   base::Result<> wire_host(const Host& host);

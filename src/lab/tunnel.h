@@ -36,8 +36,9 @@ struct Finding {
   bool good = false;
 };
 // Between the first guests of two hosts in different subnets. REQUIRES: the pool's mode has a tunnel between them.
-//   - the largest packet that fits into the tunnel passes, one byte more is answered with an ICMP error that tells the
-//     right size (IPv4, and IPv6 where the tunnel carries it);
+//   - the largest packet that guests may send passes, one byte more is answered with an ICMP error that tells the right
+//     size (IPv4, and IPv6 where the tunnel carries it). Which host answers depends on where it stops fitting: the
+//     tunnel, or the tap behind it;
 //   - a packet that a known host put into the tunnel arrives, the same from an address that is no host's does not.
 base::Result<std::vector<Finding>> check_tunnel(Lab& lab);
 

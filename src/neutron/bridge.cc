@@ -81,6 +81,7 @@ void Bridge::start(std::function<void()> loaded) {
     statuses_.wake();
     if (election_.leader() && !started_resync_done_) schedule_resync(base::Duration(0));
   });
+  exchanger_.on_late([this](const std::vector<ObjectId>& ports) { repairs_.add(ports); });
   election_.start();
 }
 
@@ -120,8 +121,12 @@ void Bridge::lead(bool leader) {
 void Bridge::schedule_resync(base::Duration delay) {
   context_.loop.cancel(resync_timer_);
   resync_timer_ = context_.loop.after(delay, [this] {
-    if (!election_.leader() || resync_.running()) return;
-    if (work_.workers() == 0) return;  // the first worker starts it
+    if (!election_.leader()) return;
+    if (resync_.running()) {
+      resync_missed_ = true;
+      return;
+    }
+    if (work_.workers() == 0) return schedule_resync(kRetryResync);  // the first worker hastens it
     start_resync({.dry_run = false, .trigger = started_resync_done_ ? "period" : "start"}, {});
   });
 }
@@ -157,6 +162,11 @@ void Bridge::resync_done(const json::object& result) {
                         [respond = std::move(respond)](const json::object& r) { respond(json_reply(200, r)); });
   }
   if (!election_.leader()) return;
+  // A dry run is no reason to wait longer for the next real one.
+  if (const bool missed = std::exchange(resync_missed_, false); result.at("dry_run").as_bool()) {
+    if (missed) schedule_resync(base::Duration(0));
+    return;
+  }
   if (!started_resync_done_) return schedule_resync(kRetryResync);
   if (settings_.resync_interval.count() > 0) schedule_resync(settings_.resync_interval);
 }

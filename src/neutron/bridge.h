@@ -82,6 +82,7 @@ class Bridge {
   json::object last_result_;
   base::Instant last_completed_{};
   base::Instant etcd_answered_{};
+  bool resync_missed_ = false;        // one was due while another ran
   bool started_resync_done_ = false;  // a full one, since we lead
   base::TimerId resync_timer_{};
   base::TimerId monitor_timer_{};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -19,6 +20,9 @@ constexpr std::size_t kObjectsPerRound = 100;  // read and written at once
 constexpr std::int64_t kPortsPerPage = 200;    // of the ports that refer to an object
 constexpr int kMostAttempts = 20;              // against other writers, before a repair takes over
 constexpr std::int64_t kMostRounds = 1000;     // 200,000 ports behind one network
+
+// After this the mirror shows what another bridge was writing while we looked.
+constexpr base::Duration kLookLater = std::chrono::seconds(5);
 
 constexpr std::array kReadOrder{Kind::kSubnet, Kind::kAddressGroup, Kind::kSecurityGroup, Kind::kPort};
 
@@ -46,7 +50,7 @@ std::string_view filter_of(Kind kind) {
 
 json::object to_message(const WorkItem& item) {
   json::object message{{"kind", to_json(to_string(item.object.kind))}, {"id", item.object.id}};
-  message["dependants"] = item.dependants;
+  if (!item.unsure) message["dependants"] = item.dependants;
   if (!item.touch) message["touch"] = false;
   if (!item.filter.empty()) message["filter"] = item.filter;
   if (!item.after.empty()) message["after"] = item.after;
@@ -61,6 +65,7 @@ std::optional<WorkItem> from_message(const json::object& message) {
   WorkItem item;
   item.object = {*kind, std::string(id)};
   item.dependants = flag(message, "dependants", true) && !filter_of(*kind).empty();
+  item.unsure = item.dependants && *kind == Kind::kSecurityGroup && member(message, "dependants") == nullptr;
   item.touch = flag(message, "touch", true);
   item.filter = text(message, "filter");
   item.after = text(message, "after");
@@ -76,6 +81,7 @@ struct Exchanger::Round {
     WorkItem item;
     Wish wish;
   };
+  std::map<std::string, std::string> group_names;  // of groups that were read: as labels have them
 
   Done done;
   ExchangeOptions options;
@@ -248,6 +254,7 @@ void Exchanger::take_object(Round& round, const WorkItem& item, const json::obje
     switch (item.object.kind) {
       case Kind::kSecurityGroup:
         wish.translation = translate_security_group(*object, context_.region);
+        round.group_names[item.object.id] = sanitised(text(*object, "name"), kGroupNameLimit);
         for (const auto& rule : list(*object, "security_group_rules")) {
           const auto addresses = rule.is_object() ? text(rule.get_object(), "remote_address_group_id") : "";
           if (!addresses.empty()) needs_first(round, {Kind::kAddressGroup, std::string(addresses)});
@@ -321,7 +328,16 @@ void Exchanger::written(Round& round, const WorkItem& item, const WriteResult& r
       round.stale |= result.outcome == WriteOutcome::kStale;
     }
   } else if (item.dependants && item.object.kind != Kind::kPort) {
+    if (item.unsure) {
+      const auto name = round.group_names.find(item.object.id);
+      if (name == round.group_names.end()) return;  // gone: no port can be in it
+      context_.loop.after(kLookLater, [this, id = item.object.id, label = name->second] {
+        if (late_) late_(ports_with_former_name(id, label));
+      });
+      if (ports_with_former_name(item.object.id, name->second).empty()) return;
+    }
     WorkItem ports = item;
+    ports.unsure = false;
     ports.filter = filter_of(item.object.kind);
     ports.dependants = false;
     ports.touch = false;
@@ -404,6 +420,21 @@ void Exchanger::finish(const std::shared_ptr<Round>& round) {
                                            {"specs", std::move(specs)},
                                            {"brought", std::move(brought)}};
   round->done(std::move(reply));
+}
+
+std::vector<ObjectId> Exchanger::ports_with_former_name(const std::string& group, const std::string& name) const {
+  const std::string label = fmt::format("\"{}{}\":", kGroupLabel, group);
+  const std::string now = "\"" + name + "\"";
+  std::vector<ObjectId> ports;
+  mirror_.each(context_.region.endpoint_prefix(), [&](const std::string& key, const Mirror::Entry& entry) {
+    const auto at = entry.value.find(label);
+    if (at == std::string::npos) return;
+    std::string_view rest = std::string_view(entry.value).substr(at + label.size());
+    if (rest.starts_with(' ')) rest.remove_prefix(1);  // as Python writes
+    if (rest.starts_with(now)) return;
+    if (auto owner = context_.region.owner(key)) ports.push_back(*std::move(owner));
+  });
+  return ports;
 }
 
 void Exchanger::log_notes(const Translation& translation) {

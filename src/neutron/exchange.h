@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neutron/context.h"
@@ -22,6 +23,7 @@ namespace neutron {
 struct WorkItem {
   ObjectId object = {};
   bool dependants = false;  // and whatever has this object's state in its values
+  bool unsure = false;      // the client does not know whether anything changed for those: see etcd
   bool touch = true;        // see Wish
   std::string filter = {};  // "network_id", "security_group_id", "subnet_id"; then object.id is what they refer to
   std::string after = {};   // continue after this port
@@ -51,6 +53,10 @@ class Exchanger {
   // `message` is what the client sent: {"changed": […]}, or a "continue" with "data".
   void step(const json::object& message, ExchangeOptions options, Done done);
 
+  // `late` is told, some seconds after a group was written, of ports whose labels still have a former name of it: another bridge
+  // was writing them at that moment.
+  void on_late(std::function<void(const std::vector<ObjectId>&)> late) { late_ = std::move(late); }
+
   // The first message of an exchange about these objects, as a repair sends it.
   static json::object first_message(const std::vector<ObjectId>& objects);
 
@@ -69,10 +75,12 @@ class Exchanger {
   void find_referrers(const std::shared_ptr<Round>& round);
   void finish(const std::shared_ptr<Round>& round);
   void log_notes(const Translation& translation);
+  std::vector<ObjectId> ports_with_former_name(const std::string& group, const std::string& name) const;
 
   Context& context_;
   Mirror& mirror_;
   Writer& writer_;
+  std::function<void(const std::vector<ObjectId>&)> late_;
 };
 
 }  // namespace neutron

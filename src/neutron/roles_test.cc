@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "base/log.h"
 #include "neutron/compaction.h"
@@ -355,8 +356,37 @@ TEST_F(RoleTest, WorkerThatGoesFailsItsCall) {
             [&](const base::Result<json::value>& answer) { outcome = answer ? "answer" : answer.error().text(); });
   EXPECT_THAT(given, HasSubstr("list"));
   work.closed(5);
-  EXPECT_THAT(outcome, HasSubstr("closed"));
+  loop_.advance(19s);
+  EXPECT_EQ(outcome, "");
+  loop_.advance(2s);
+  EXPECT_THAT(outcome, HasSubstr("does not answer"));
   EXPECT_EQ(work.workers(), 0u);
+}
+
+TEST_F(RoleTest, AnswerMayComeOverAnotherConnection) {
+  WorkQueue work(context_);
+  work.poll({.connection = 5, .method = "", .path = "", .body = ""}, json::object{}, [](const HttpReply&) {});
+  std::string outcome;
+  work.call({{"call", "list"}}, [&](const base::Result<json::value>& answer) {
+    outcome = answer ? json::serialize(*answer) : answer.error().text();
+  });
+  work.closed(5);
+  work.poll({.connection = 6, .method = "", .path = "", .body = ""}, json::object{{"id", 1}, {"result", "yes"}},
+            [](const HttpReply&) {});
+  EXPECT_EQ(outcome, "\"yes\"");
+}
+
+TEST_F(RoleTest, ForgottenCallFailsAtOnce) {
+  WorkQueue work(context_);
+  const auto poll = [&] {
+    work.poll({.connection = 5, .method = "", .path = "", .body = ""}, json::object{}, [](const HttpReply&) {});
+  };
+  poll();
+  std::string outcome;
+  work.call({{"call", "list"}},
+            [&](const base::Result<json::value>& answer) { outcome = answer ? "answer" : answer.error().text(); });
+  poll();
+  EXPECT_THAT(outcome, HasSubstr("did not answer"));
 }
 
 TEST_F(RoleTest, IdleWorkerIsSentBack) {

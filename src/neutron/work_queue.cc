@@ -10,13 +10,13 @@ namespace neutron {
 void WorkQueue::call(json::object message, Answer answer) {
   Call call{.id = ++last_id_, .message = std::move(message), .answer = std::move(answer)};
   call.message["id"] = call.id;
-  arm(call);
+  arm(call, kCallTimeout);
   queue_.push_back(std::move(call));
   match();
 }
 
-void WorkQueue::arm(Call& call) {
-  call.timer = context_.loop.after(kCallTimeout, [this, id = call.id] {
+void WorkQueue::arm(Call& call, base::Duration timeout) {
+  call.timer = context_.loop.after(timeout, [this, id = call.id] {
     end(id, base::fail(base::Error::unavailable("Neutron's worker does not answer; is neutron-server running?")));
   });
 }
@@ -37,23 +37,29 @@ void WorkQueue::end(std::uint64_t id, base::Result<json::value> result) {
   answer(std::move(result));
 }
 
+void WorkQueue::end_given(std::uint64_t id, base::Result<json::value> result) {
+  const bool given = std::ranges::any_of(given_, [&](const auto& entry) { return entry.second.id == id; });
+  if (given) end(id, std::move(result));
+}
+
 void WorkQueue::poll(const HttpRequest& request, json::value message, HttpRespond respond) {
   if (!message.is_object()) return respond(error_reply(400, "invalid", "the body must be an object"));
   json::object& body = message.get_object();
   const bool first = workers() == 0;
   if (const auto id = number(body, "id")) {
-    const auto given = given_.find(request.connection);
-    if (given != given_.end() && given->second.id == static_cast<std::uint64_t>(*id)) {
-      if (const json::value* error = member(body, "error")) {
-        const std::string why =
-            error->is_object() ? std::string(text(error->get_object(), "message")) : "no reason given";
-        end(given->second.id, base::fail(base::Error::internal("Neutron: " + why)));
-      } else {
-        end(given->second.id, body.contains("result") ? std::move(body["result"]) : json::value());
-      }
+    const auto answered = static_cast<std::uint64_t>(*id);
+    if (const json::value* error = member(body, "error")) {
+      const std::string why =
+          error->is_object() ? std::string(text(error->get_object(), "message")) : "no reason given";
+      end_given(answered, base::fail(base::Error::internal("Neutron: " + why)));
+    } else {
+      end_given(answered, body.contains("result") ? std::move(body["result"]) : json::value());
     }
   }
-  closed(request.connection);  // whatever it had is not going to be answered any more
+  // A connection that asks for more has forgotten what it did not answer.
+  if (const auto given = given_.find(request.connection); given != given_.end()) {
+    end_given(given->second.id, base::fail(base::Error::unavailable("Neutron's worker did not answer a call")));
+  }
   Waiting waiting{.respond = std::move(respond)};
   waiting.timer = context_.loop.after(kPollTimeout, [this, connection = request.connection] {
     const auto found = waiting_.find(connection);
@@ -77,7 +83,7 @@ void WorkQueue::match() {
     Call call = std::move(queue_.front());
     queue_.pop_front();
     context_.loop.cancel(call.timer);
-    arm(call);
+    arm(call, kCallTimeout);
     std::string text = json::serialize(call.message);
     given_.insert_or_assign(connection, std::move(call));
     respond({.status = 200, .body = std::move(text)});
@@ -89,9 +95,11 @@ void WorkQueue::closed(ConnectionId connection) {
     context_.loop.cancel(waiting->second.timer);
     waiting_.erase(waiting);
   }
+  // A worker may use a connection for each request: the answer can still come.
   const auto given = given_.find(connection);
   if (given == given_.end()) return;
-  end(given->second.id, base::fail(base::Error::unavailable("Neutron's worker closed its connection")));
+  context_.loop.cancel(given->second.timer);
+  arm(given->second, kOrphanTimeout);
 }
 
 }  // namespace neutron

@@ -26,7 +26,7 @@ class WorkQueue {
   void call(json::object call, Answer answer);
 
   void poll(const HttpRequest& request, json::value message, HttpRespond respond);
-  // The connection is gone: what it was working on has failed.
+  // The connection is gone: unless the answer comes over another one within kOrphanTimeout, the call has failed.
   void closed(ConnectionId connection);
 
   // Connections that wait for work or do some.
@@ -34,6 +34,7 @@ class WorkQueue {
   void on_worker(std::function<void()> arrived) { arrived_ = std::move(arrived); }
 
   static constexpr base::Duration kCallTimeout = std::chrono::seconds(60);
+  static constexpr base::Duration kOrphanTimeout = std::chrono::seconds(20);
   static constexpr base::Duration kPollTimeout = std::chrono::seconds(25);
 
  private:
@@ -50,13 +51,14 @@ class WorkQueue {
 
   void match();
   void end(std::uint64_t id, base::Result<json::value> result);
-  void arm(Call& call);
+  void end_given(std::uint64_t id, base::Result<json::value> result);
+  void arm(Call& call, base::Duration timeout);
 
   Context& context_;
   std::function<void()> arrived_;
   std::uint64_t last_id_ = 0;
   std::deque<Call> queue_;                   // not yet given out
-  std::map<ConnectionId, Call> given_;       // being worked on
+  std::map<ConnectionId, Call> given_;       // being worked on, by the connection that fetched it
   std::map<ConnectionId, Waiting> waiting_;  // long polls
 };
 

@@ -288,51 +288,6 @@ std::vector<Finding> check_cluster(Prober& prober, const ClusterView& cluster) {
   return findings;
 }
 
-std::vector<Finding> check_openstack(Prober& prober) {
-  constexpr int kMitaka = 13, kNewton = 14;
-  const std::string section = "OpenStack";
-  const auto nova_text = prober.output_of({"nova-compute", "--version"});
-  if (!nova_text) return {finding(section, "Nova", Verdict::kSkipped, "no nova-compute here: not a compute node")};
-  // Warnings of Python may precede the number.
-  std::vector<int> nova;
-  for (const std::string_view line : base::split(*nova_text, '\n')) {
-    if (const auto numbers = version_numbers(base::trim(line)); numbers.size() > 1) nova = numbers;
-  }
-  const auto libvirt_text = prober.output_of({"libvirtd", "--version"});
-  std::vector<int> libvirt;
-  if (libvirt_text) {
-    const std::string line(base::trim(*libvirt_text));
-    libvirt = version_numbers(std::string_view(line).substr(std::min(line.size(), line.rfind(' ') + 1)));
-  }
-  const auto shown = [](const std::vector<int>& numbers) {
-    std::vector<std::string> words;
-    for (const int number : numbers) words.push_back(std::to_string(number));
-    return words.empty() ? std::string("unknown version") : base::join(words, ".");
-  };
-  std::vector<Finding> findings;
-  // Nova 2015.x and older are Kilo and before.
-  const bool dated = !nova.empty() && nova.front() >= 2000;
-  const bool old = !nova.empty() && (dated || nova.front() < kMitaka);
-  findings.push_back(finding(section, "Nova", nova.empty() ? Verdict::kWarning : Verdict::kOk, shown(nova),
-                             "nova-compute does not say its version; Mitaka or newer is recommended."));
-  findings.push_back(finding(section, "libvirt", libvirt.empty() ? Verdict::kWarning : Verdict::kOk, shown(libvirt),
-                             "Install libvirt and its daemon on this compute node."));
-  if (nova.empty() || libvirt.empty()) return findings;
-  const bool runs_scripts = libvirt >= std::vector<int>{1, 3, 3} && libvirt < std::vector<int>{3, 1};
-  const bool needs_patch = runs_scripts && (old || nova.front() == kMitaka);
-  const bool unsure = runs_scripts && !dated && nova.front() == kNewton;
-  const std::string remedy =
-      "Nova up to Mitaka (and Newton without bug fixes) gives tap interfaces an empty script, which libvirt from 1.3.3 "
-      "to 3.0 tries to run, so that no guest starts. Back-port the fix of Nova bug 1649527, or use libvirt 3.1 or "
-      "newer.";
-  findings.push_back(finding(section, "Nova and libvirt",
-                             needs_patch ? Verdict::kFail
-                             : unsure    ? Verdict::kWarning
-                                         : Verdict::kOk,
-                             needs_patch || unsure ? "together they need a patch of Nova" : "fit together", remedy));
-  return findings;
-}
-
 std::vector<Finding> check_system(Prober& prober, const CheckInput& input) {
   std::vector<Finding> all;
   const auto add = [&](std::vector<Finding> more) { std::ranges::move(more, std::back_inserter(all)); };

@@ -164,6 +164,10 @@ TEST(Requirements, NovaPatch) {
   EXPECT_EQ(check_openstack(controller).front().verdict, Verdict::kSkipped);
   controller.programs_ = {{"nova-compute", "26.1.0\n"}};
   EXPECT_EQ(named(check_openstack(controller), "libvirt").verdict, Verdict::kWarning);
+  EXPECT_EQ(named(check_openstack(controller), "Nova 26.1.0").detail, "OpenStack Zed");
+  controller.programs_ = {{"nova-compute", "13.1.4\n"}, {"virtqemud", "virtqemud (libvirt) 9.0.0\n"}};
+  EXPECT_EQ(named(check_openstack(controller), "Nova 13.1.4").verdict, Verdict::kWarning);
+  EXPECT_EQ(named(check_openstack(controller), "libvirt 9.0.0").verdict, Verdict::kOk);
 }
 
 TEST(Requirements, VersionNumbers) {

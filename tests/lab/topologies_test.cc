@@ -147,12 +147,12 @@ TEST_F(Wrong, SizeThatDoesNotFitIsNoticed) {
   const TestLab lab("test-size", {"--topology", "mesh", "--hosts", "4", "--pool-mode", "vxlan"});
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
   lab.freeze_agents(kFour);
-  for (const std::string& host : kFour) {
-    ASSERT_EQ(lab.in(host, {"ip", "link", "set", "vxlan.calico", "mtu", "1400"}).status, 0);
-  }
+  const Said limited =
+      lab.in("host-a", {"iptables-nft", "-I", "FORWARD", "1", "-m", "length", "--length", "1400:65535", "-j", "DROP"});
+  ASSERT_EQ(limited.status, 0) << limited.text;
   const Said tunnel = lab.tunnel();
   EXPECT_EQ(tunnel.status, 1);
-  EXPECT_THAT(tunnel.text, HasSubstr("1450 bytes DO NOT pass"));
+  EXPECT_THAT(tunnel.text, HasSubstr("1430 bytes DO NOT pass, 1431 bytes: vanishes"));
 }
 
 TEST_F(Wrong, MissingSessionIsNoticed) {

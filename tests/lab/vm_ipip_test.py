@@ -1,5 +1,5 @@
-"""IP-in-IP with the ipip module of Debian's own kernel: the lab's story of a tunnel inside the virtual machine, and proof
-that its checks can fail there."""
+"""IP-in-IP with the ipip module of Debian's own kernel: the lab's story of a tunnel inside the virtual machine, and
+proof that its checks can fail there."""
 
 import pathlib
 import subprocess
@@ -14,7 +14,9 @@ PATIENCE = "6"  # how much slower than hardware the machine is, for the limits o
 BROKEN = r"""
 set -e
 lab() { "$PERCALECTL" lab "$@"; }
-expect() { if grep -q -- "$1" /tmp/said; then echo "noticed: $1"; else echo "NOT noticed: $1"; cat /tmp/said; fi; }
+expect() {
+  if grep -q -- "$1" /tmp/said; then echo "noticed: $1"; else echo "NOT noticed: $1"; cat /tmp/said; fi
+}
 lab up broken --pool-mode ipip --patience "$PATIENCE"
 lab tunnel broken
 for host in host-a host-b host-c; do kill -STOP "$(cat /run/percale-lab/broken/nodes/$host/agent.pid)"; done
@@ -35,8 +37,9 @@ lab down broken
 
 
 def in_machine(*command, limit):
-    arguments = [sys.executable, VM, "--limit", str(limit), "--env", f"PERCALECTL={PERCALECTL}", "--env", f"PATIENCE={PATIENCE}"]
-    done = subprocess.run([*arguments, "--", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    settings = ["--limit", str(limit), "--env", f"PERCALECTL={PERCALECTL}", "--env", f"PATIENCE={PATIENCE}"]
+    arguments = [sys.executable, VM, *settings, "--", *command]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout, flush=True)
     return done
 

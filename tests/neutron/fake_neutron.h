@@ -9,6 +9,7 @@
 
 #include "neutron/http.h"
 #include "neutron/translate/json.h"
+#include "neutron/translate/port.h"
 #include "neutron/translate/value.h"
 
 namespace neutron_test {

@@ -141,7 +141,8 @@ class World {
                              .request = {},
                              .fresh_uid = [this] { return std::to_string(++last_uid_); },
                              .port = {}};
-    neutron::BridgeSettings settings{.version = "test"};
+    neutron::BridgeSettings settings;
+    settings.version = "test";
     settings.election = {.name = "c" + std::to_string(bridges_.size()),
                          .pid = 1,
                          .process_exists = [](int) { return true; },
@@ -155,7 +156,8 @@ class World {
   void hook(const Changed& changed) {
     ++hooks_open_;
     json::array list;
-    for (const auto& [kind, id] : changed) list.push_back(json::object{{"kind", kind}, {"id", id}});
+    for (const auto& [kind, id] : changed)
+      list.push_back(json::object{{"kind", kind}, {"id", id}, {"dependants", true}});
     send(rng_.index(bridges_.size()), json::object{{"changed", std::move(list)}});
   }
   void send(std::size_t controller, json::object message) {

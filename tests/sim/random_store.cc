@@ -1,6 +1,7 @@
 #include "random_store.h"
 
 #include <array>
+#include <utility>
 
 #include <fmt/core.h>
 

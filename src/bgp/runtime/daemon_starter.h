@@ -20,7 +20,9 @@ class DaemonStarter {
     std::string config_path;
     std::string socket_path;
     std::string pid_path;
-    std::string user;                                      // runs as; "" or unknown: as we do
+    // Whom it runs as, if the user exists and owns the socket's directory (one that has to be made does); else as we
+    // do.
+    std::string user;
     base::Duration first_pause = std::chrono::seconds(1);  // after the first start; doubles with each
     base::Duration longest_pause = std::chrono::minutes(1);
     base::Duration settled = std::chrono::minutes(1);  // up for so long: the next fall counts as a first one

@@ -35,7 +35,7 @@ SharedBoard::~SharedBoard() { ::munmap(board_, sizeof(Board)); }
 
 namespace {
 
-constexpr std::size_t kMostHeld = 100;  // 50 workers stay within the pool
+constexpr std::size_t kMostHeld = 75;  // 50 workers nearly fill the pool, so that hosts have to borrow
 constexpr std::uint64_t kLargestPiece = 24;
 
 struct Piece {
@@ -73,7 +73,7 @@ class Worker {
 
  private:
   std::atomic<std::uint8_t>& slot(const base::IpAddress& address) {
-    const auto pool = *base::parse_cidr("10.65.0.0/19");
+    const auto pool = *base::parse_cidr("10.65.0.0/20");
     CHECK(pool.contains(address));
     return board_->held[static_cast<std::size_t>(ipam::to_number(address) - ipam::to_number(pool.address))];
   }

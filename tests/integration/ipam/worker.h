@@ -8,7 +8,7 @@
 
 namespace ipam_test {
 
-inline constexpr std::uint32_t kPoolSize = 8192;  // 10.65.0.0/19
+inline constexpr std::uint32_t kPoolSize = 4096;  // 10.65.0.0/20
 
 // In a file that all processes map.
 struct Board {
