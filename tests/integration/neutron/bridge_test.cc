@@ -32,7 +32,9 @@ class BridgeTest : public ::testing::Test {
     neutron_.put(neutron_.projects, "project", {{"name", "shop"}, {"parent_id", "default"}});
     neutron_.put(neutron_.subnets, "sub", make_subnet("sub", "net", "10.65.0.1"));
     neutron_.put(neutron_.security_groups, "g1", make_group("g1", "web"));
-    store_ = *store::open_store({.endpoints = {etcd_.url()}}, log_, metrics_);
+    store::ConnectionSettings connection;
+    connection.endpoints = {etcd_.url()};
+    store_ = *store::open_store(connection, log_, metrics_);
     client_ = std::make_unique<store::BlockingStore>(*store_, store::RequestOptions{.wait_for_connection = true});
   }
   void start_bridge(const std::string& extra = "resync_interval_secs = 0\n") {
