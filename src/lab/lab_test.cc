@@ -199,7 +199,9 @@ TEST(Capture, TellsHowAPacketTravels) {
     EXPECT_EQ(inner->how, Encapsulation::kDirect);
     for (std::size_t size = 0; size < bytes.size(); ++size) (void)dissect(bytes.subspan(0, size));
     // A cut VXLAN packet looks like any other UDP; a cut IP-in-IP packet is none.
-    if (how == Encapsulation::kIpip) EXPECT_FALSE(dissect(bytes.subspan(0, 30)));
+    if (how == Encapsulation::kIpip) {
+      EXPECT_FALSE(dissect(bytes.subspan(0, 30)));
+    }
   }
 }
 
