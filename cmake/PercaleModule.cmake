@@ -1,3 +1,21 @@
+# percale_fast_test(LAYER NAME TIMEOUT program [arguments...]): a test that needs no root, kernel or etcd, so sanitizer
+# builds compile and run it, too. There it is called asan.LAYER.NAME or tsan.LAYER.NAME and is of that layer: one ctest over
+# all trees tells them apart.
+function(percale_fast_test layer name timeout program)
+  add_dependencies(fast_tests ${program})
+  set(test ${layer}.${name})
+  set(label ${layer})
+  if(PERCALE_SANITIZER)
+    string(PREPEND test ${PERCALE_SANITIZER}.)
+    set(label ${PERCALE_SANITIZER})
+  endif()
+  add_test(NAME ${test} COMMAND ${program} ${ARGN})
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT ${timeout} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  if(PERCALE_SANITIZER)
+    set_tests_properties(${test} PROPERTIES ENVIRONMENT "${PERCALE_SANITIZER_ENVIRONMENT}")
+  endif()
+endfunction()
+
 # percale_module(NAME deps...): the library of one folder. Sources and tests stand side by side and are found by name:
 #   foo.cc  foo_test.cc (unit test)  foo_bench.cc (benchmark)  foo_main.cc (program, added by percale_program)
 # A unit test needs no root, network or clock. Tests that need the kernel or etcd live in tests/integration.
@@ -27,9 +45,7 @@ function(percale_module name)
   if(tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE percale_${name} ${PERCALE_TEST_LIBS} GTest::gtest_main GTest::gmock)
-    add_test(NAME unit.${name} COMMAND ${name}_test)
-    add_dependencies(fast_tests ${name}_test)
-    set_tests_properties(unit.${name} PROPERTIES LABELS "unit" TIMEOUT 120 WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    percale_fast_test(unit ${name} 120 ${name}_test)
   endif()
   if(benches)
     add_executable(${name}_bench ${benches})

@@ -32,6 +32,13 @@ BgpSide::BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics
   options_.pid_path = config.text(config::Parameter::kBIRDPidFile);
   options_.secret_directory = config.text(config::Parameter::kBIRDSecretDirectory);
   options_.supervise = config.text(config::Parameter::kBIRDSupervisor) == "Agent";
+  hold_timer_ = loop_.after(kHold, [this] { release(); });
+}
+
+void BgpSide::release() {
+  if (!std::exchange(held_, false)) return;
+  loop_.cancel(hold_timer_);
+  consider();
 }
 
 void BgpSide::update(BgpUpdates updates) {
@@ -50,7 +57,7 @@ bool BgpSide::node_has_bgp() const {
 }
 
 void BgpSide::consider() {
-  if (runner_ || !waiting_.in_sync) return;
+  if (held_ || runner_ || !waiting_.in_sync) return;
   if (mode_ == Mode::kAuto && !node_has_bgp()) return;
   // With a BIRD that we are to start there is no socket to wait for.
   if (mode_ == Mode::kAuto && !options_.supervise && !os::file_exists(options_.socket_path)) {

@@ -26,6 +26,7 @@ namespace agent {
 class BgpSide {
  public:
   static constexpr base::Duration kLookForSocket = std::chrono::seconds(5);
+  static constexpr base::Duration kHold = std::chrono::seconds(20);
 
   // Upstream's start-up window: so long every session counts (spec bgp §5.1).
   static constexpr base::Duration kStartUp = std::chrono::seconds(30);
@@ -34,12 +35,16 @@ class BgpSide {
           const config::Resolved& config, bgp::Settings settings);
   ~BgpSide() {
     loop_.cancel(timer_);
+    loop_.cancel(hold_timer_);
     loop_.cancel(start_up_timer_);
   }
   BgpSide(const BgpSide&) = delete;
   BgpSide& operator=(const BgpSide&) = delete;
 
   void update(BgpUpdates updates);
+  // BIRD is left as it is until this is called, or kHold has passed: routes that the agent makes from now on come
+  // first, and BIRD stops making them afterwards.
+  void release();
 
  private:
   enum class Mode { kAuto, kEnabled, kDisabled };
@@ -60,6 +65,8 @@ class BgpSide {
   BgpUpdates waiting_;  // everything so far, until there is a runner
   std::unique_ptr<bgp::BirdRunner> runner_;
   base::TimerId timer_{};
+  base::TimerId hold_timer_{};
+  bool held_ = true;
   std::optional<bgp::ReadinessRule> readiness_;  // nothing: BGP has no say
   bool starting_up_ = true;
   bool stale_routes_removed_ = false;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 #include <thread>
+#include <type_traits>
 
 // One thread runs the context, so handlers need no memory fences, which ThreadSanitizer does not understand.
 #define BOOST_ASIO_DISABLE_FENCED_BLOCK
@@ -14,6 +15,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -26,6 +29,7 @@ namespace agent {
 namespace {
 
 namespace asio = boost::asio;
+namespace ssl = boost::asio::ssl;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
@@ -62,28 +66,87 @@ std::optional<asio::ip::address> find_address(const std::string& host) {
   return std::nullopt;
 }
 
+// What was wrong with the files, or nothing.
+std::string load(ssl::context& context, const HttpTls& tls) {
+  error_code error;
+  const auto step = [&](const char* what, const std::string& file) {
+    return error ? std::string(what) + " " + file + ": " + error.message() : std::string();
+  };
+  context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
+                          ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1,
+                      error);
+  context.use_certificate_chain_file(tls.certificate_file, error);
+  if (error) return step("certificate", tls.certificate_file);
+  context.use_private_key_file(tls.key_file, ssl::context::pem, error);
+  if (error) return step("key", tls.key_file);
+  switch (tls.client_auth) {
+    case HttpTls::ClientAuth::kNone: context.set_verify_mode(ssl::verify_none, error); return "";
+    case HttpTls::ClientAuth::kRequireAny:
+      context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
+      context.set_verify_callback([](bool, ssl::verify_context&) { return true; }, error);
+      return "";
+    case HttpTls::ClientAuth::kVerifyIfGiven: context.set_verify_mode(ssl::verify_peer, error); break;
+    case HttpTls::ClientAuth::kRequireAndVerify:
+      context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
+      break;
+  }
+  if (tls.ca_file.empty()) {
+    context.set_default_verify_paths(error);
+  } else {
+    context.load_verify_file(tls.ca_file, error);
+  }
+  return step("certificates of clients", tls.ca_file);
+}
+
+struct Clear {
+  explicit Clear(tcp::socket socket) : stream(std::move(socket)) {}
+  beast::tcp_stream stream;
+  beast::tcp_stream& bottom() { return stream; }
+};
+struct Secured {
+  Secured(tcp::socket socket, std::unique_ptr<ssl::context> c)
+      : context(std::move(c)), stream(std::move(socket), *context) {}
+  std::unique_ptr<ssl::context> context;  // holds what the handshake calls back
+  ssl::stream<beast::tcp_stream> stream;
+  beast::tcp_stream& bottom() { return stream.next_layer(); }
+};
+
 // One connection: reads a request, answers, and again until the other side closes.
-class Session : public std::enable_shared_from_this<Session> {
+template <typename Channel>
+class Session : public std::enable_shared_from_this<Session<Channel>> {
  public:
-  Session(tcp::socket socket, const HttpServer::Handler& handler, std::shared_ptr<std::size_t> open)
-      : stream_(std::move(socket)), handler_(handler), open_(std::move(open)) {
+  template <typename... Arguments>
+  Session(const HttpServer::Handler& handler, std::shared_ptr<std::size_t> open, Arguments... channel)
+      : channel_(std::move(channel)...), handler_(handler), open_(std::move(open)) {
     ++*open_;
   }
   ~Session() { --*open_; }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  void start() {
+    if constexpr (std::is_same_v<Channel, Secured>) {
+      channel_.bottom().expires_after(kIdleTimeout);
+      channel_.stream.async_handshake(ssl::stream_base::server, [self = this->shared_from_this()](error_code error) {
+        if (!error) self->read();
+      });
+    } else {
+      read();
+    }
+  }
+
+ private:
   void read() {
     parser_.emplace();
     parser_->header_limit(kMaxHeaderBytes);
     parser_->body_limit(0);
-    stream_.expires_after(kIdleTimeout);
-    http::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
-      if (!error) self->answer();
-    });
+    channel_.bottom().expires_after(kIdleTimeout);
+    http::async_read(channel_.stream, buffer_, *parser_,
+                     [self = this->shared_from_this()](error_code error, std::size_t) {
+                       if (!error) self->answer();
+                     });
   }
 
- private:
   void answer() {
     const auto& request = parser_->get();
     HttpReply reply;
@@ -101,18 +164,23 @@ class Session : public std::enable_shared_from_this<Session> {
     response_.body() = std::move(reply.body);
     response_.prepare_payload();
     if (request.method() == http::verb::head) response_.body().clear();  // the length stays
-    stream_.expires_after(kIdleTimeout);
-    http::async_write(stream_, response_, [self = shared_from_this()](error_code error, std::size_t) {
-      if (error || self->response_.need_eof()) {
-        error_code ignored;
-        self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-        return;
-      }
+    channel_.bottom().expires_after(kIdleTimeout);
+    http::async_write(channel_.stream, response_, [self = this->shared_from_this()](error_code error, std::size_t) {
+      if (error || self->response_.need_eof()) return self->close();
       self->read();
     });
   }
 
-  beast::tcp_stream stream_;
+  void close() {
+    if constexpr (std::is_same_v<Channel, Secured>) {
+      channel_.stream.async_shutdown([self = this->shared_from_this()](error_code) {});
+    } else {
+      error_code ignored;
+      channel_.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    }
+  }
+
+  Channel channel_;
   const HttpServer::Handler& handler_;  // of the Port, which lives as long as the io_context runs
   std::shared_ptr<std::size_t> open_;
   beast::flat_buffer buffer_;
@@ -124,12 +192,13 @@ class Session : public std::enable_shared_from_this<Session> {
 class Port {
  public:
   Port(asio::io_context& context, base::Log& log, std::string name, std::string host, std::uint16_t port,
-       HttpServer::Handler handler)
+       HttpServer::Handler handler, std::optional<HttpTls> tls)
       : log_(log),
         name_(std::move(name)),
         host_(std::move(host)),
         port_(port),
         handler_(std::move(handler)),
+        tls_(std::move(tls)),
         acceptor_(context),
         timer_(context) {}
 
@@ -146,6 +215,9 @@ class Port {
  private:
   // What went wrong, or nothing.
   std::string bind() {
+    if (tls_) {
+      if (const std::string problem = make_context().second; !problem.empty()) return problem;
+    }
     error_code error;
     std::optional<asio::ip::address> address;
     if (!host_.empty()) {
@@ -170,9 +242,26 @@ class Port {
     acceptor_.async_accept([this](error_code error, tcp::socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (error == asio::error::no_descriptors || error == asio::error::no_memory) return retry(error.message());
-      if (!error && *open_ < kMaxConnections) std::make_shared<Session>(std::move(socket), handler_, open_)->read();
+      if (!error && *open_ < kMaxConnections) serve(std::move(socket));
       accept();
     });
+  }
+
+  std::pair<std::unique_ptr<ssl::context>, std::string> make_context() const {
+    auto made = std::make_unique<ssl::context>(ssl::context::tls_server);
+    std::string problem = load(*made, *tls_);
+    return {std::move(made), std::move(problem)};
+  }
+
+  void serve(tcp::socket socket) {
+    if (!tls_) return std::make_shared<Session<Clear>>(handler_, open_, std::move(socket))->start();
+    auto [made, problem] = make_context();
+    if (problem != last_problem_ && !problem.empty()) {
+      log_.error("http.tls", "Cannot serve " + name_ + ": " + problem, {{"host", host_}, {"port", port_}});
+    }
+    last_problem_ = problem;
+    if (!problem.empty()) return;
+    std::make_shared<Session<Secured>>(handler_, open_, std::move(socket), std::move(made))->start();
   }
 
   void retry(const std::string& problem) {
@@ -195,6 +284,7 @@ class Port {
   const std::string host_;
   const std::uint16_t port_;
   const HttpServer::Handler handler_;
+  const std::optional<HttpTls> tls_;
   tcp::acceptor acceptor_;
   asio::steady_timer timer_;
   std::atomic<std::uint16_t> bound_ = 0;
@@ -224,10 +314,11 @@ HttpServer::~HttpServer() {
   for (auto& [name, port] : state_->ports) port.reset();
 }
 
-void HttpServer::serve(const std::string& name, const std::string& host, std::uint16_t port, Handler handler) {
+void HttpServer::serve(const std::string& name, const std::string& host, std::uint16_t port, Handler handler,
+                       std::optional<HttpTls> tls) {
   auto& slot = state_->ports[name];
   if (slot) return;  // Once it listens, another host or port has no effect until the process restarts.
-  slot = std::make_unique<Port>(state_->context, state_->log, name, host, port, std::move(handler));
+  slot = std::make_unique<Port>(state_->context, state_->log, name, host, port, std::move(handler), std::move(tls));
   asio::post(state_->context, [p = slot.get()] { p->start(); });
   if (state_->thread.joinable()) return;
   state_->work.emplace(state_->context.get_executor());

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 
@@ -13,6 +14,8 @@
 #include "agent/process_metrics.h"
 #include "base/fd.h"
 #include "os/event_loop.h"
+#include "os/process.h"
+#include "testing/temp_directory.h"
 
 namespace agent {
 namespace {
@@ -137,6 +140,81 @@ TEST(HttpServer, AnUnknownHostIsReported) {
   server.serve("x", "no-such-host.invalid", 0, hello);
   wait_until([&] { return !log.lines().empty(); });
   EXPECT_THAT(log.lines(), HasSubstr("neither an address nor a name in /etc/hosts"));
+}
+
+// What openssl's own client gets: files "NAME.pem" and "NAME.key" below `directory`.
+class TlsTest : public ::testing::Test {
+ protected:
+  static std::string openssl(std::vector<std::string> arguments, std::string input = {}) {
+    arguments.insert(arguments.begin(), "openssl");
+    auto outcome = os::run({.arguments = std::move(arguments), .input = std::move(input)});
+    return outcome ? outcome->output + outcome->errors : outcome.error().text();
+  }
+  void certificate(const std::string& name) {
+    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+             "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory_.file(name + ".key"), "-out",
+             directory_.file(name + ".pem")});
+  }
+  // A request as this client, or as none.
+  std::string ask_as(std::uint16_t port, const std::string& client, const std::string& more = "") {
+    std::vector<std::string> arguments = {"s_client", "-connect", "127.0.0.1:" + std::to_string(port), "-quiet"};
+    if (!client.empty()) {
+      arguments.insert(arguments.end(),
+                       {"-cert", directory_.file(client + ".pem"), "-key", directory_.file(client + ".key")});
+    }
+    if (!more.empty()) arguments.push_back(more);
+    return openssl(std::move(arguments), "GET /hello HTTP/1.0\r\n\r\n");
+  }
+  HttpTls tls(HttpTls::ClientAuth clients) const {
+    return {directory_.file("server.pem"), directory_.file("server.key"), directory_.file("friend.pem"), clients};
+  }
+
+  testing::TempDirectory directory_;
+  base::NullLog log_;
+};
+
+TEST_F(TlsTest, ClientsAreAskedForCertificatesAsConfigured) {
+  for (const char* name : {"server", "friend", "stranger"}) certificate(name);
+  struct Case {
+    HttpTls::ClientAuth clients;
+    bool nobody, known, unknown;  // is served
+  };
+  using Auth = HttpTls::ClientAuth;
+  const Case cases[] = {{Auth::kRequireAndVerify, false, true, false},
+                        {Auth::kRequireAny, false, true, true},
+                        {Auth::kVerifyIfGiven, true, true, false},
+                        {Auth::kNone, true, true, true}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(static_cast<int>(c.clients));
+    HttpServer server(log_);
+    server.serve("test", "127.0.0.1", 0, hello, tls(c.clients));
+    const std::uint16_t port = wait_for_port(server, "test");
+    ASSERT_NE(port, 0);
+    const auto served = [](const std::string& answer) { return answer.find("\r\n\r\nworld") != answer.npos; };
+    EXPECT_EQ(served(ask_as(port, "")), c.nobody);
+    EXPECT_EQ(served(ask_as(port, "friend")), c.known);
+    EXPECT_EQ(served(ask_as(port, "stranger")), c.unknown);
+    EXPECT_FALSE(served(ask(port, "GET /hello HTTP/1.0\r\n\r\n"))) << "in clear";
+    EXPECT_FALSE(served(ask_as(port, "friend", "-tls1_1"))) << "too old";
+  }
+}
+
+TEST_F(TlsTest, ARenewedCertificateNeedsNoRestartAndABadOneServesNothing) {
+  Lines lines;
+  HttpServer server(lines);
+  server.serve("test", "127.0.0.1", 0, hello, tls(HttpTls::ClientAuth::kNone));
+  EXPECT_TRUE(wait_until([&] { return lines.lines().find("server.pem") != std::string::npos; }));
+  EXPECT_EQ(server.port_of("test"), 0);
+  certificate("server");
+  const std::uint16_t port = wait_for_port(server, "test");
+  ASSERT_NE(port, 0);
+  EXPECT_THAT(ask_as(port, ""), HasSubstr("CN = server"));
+  certificate("renewed");
+  for (const char* end : {".pem", ".key"}) {
+    std::filesystem::rename(directory_.file(std::string("renewed") + end),
+                            directory_.file(std::string("server") + end));
+  }
+  EXPECT_THAT(ask_as(port, ""), HasSubstr("CN = renewed"));
 }
 
 TEST(ProcessMetrics, FromProcFiles) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/local_config.h"
+#include "base/path_metric.h"
 
 namespace agent {
 namespace {
@@ -23,6 +24,12 @@ std::string bgp_key(const model::NodeChange& change) { return "node/" + std::str
 std::string bgp_key(const model::IpPoolChange& change) { return "pool/" + change.key.name; }
 std::string bgp_key(const model::DocumentChange& change) {
   return std::to_string(static_cast<int>(change.key.kind)) + "/" + change.key.name;
+}
+
+// Few, and a session's filter is not to be lost while nobody can read it.
+bool bgp_only(model::DocumentKind kind) {
+  return kind == model::DocumentKind::kBgpConfiguration || kind == model::DocumentKind::kBgpPeer ||
+         kind == model::DocumentKind::kBgpFilter;
 }
 
 // Local things only, so plain sets of keys are cheap.
@@ -75,9 +82,9 @@ struct Intake::Metrics {
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
         configuration_errors(r.gauge("percale_configuration_errors",
                                      "Errors of the configuration in the datastore; the former one stays in force.")),
-        receive(r.summary(kPathMetric, kPathHelp, {{"step", "receive"}})),
-        decode(r.summary(kPathMetric, kPathHelp, {{"step", "decode"}})),
-        calculate(r.summary(kPathMetric, kPathHelp, {{"step", "calculate"}})) {
+        receive(base::path_summary(r, "receive")),
+        decode(base::path_summary(r, "decode")),
+        calculate(base::path_summary(r, "calculate")) {
     for (const char* type : kUpdateTypes) {
       updates.push_back(
           r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
@@ -141,7 +148,7 @@ Intake::Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, 
       decoder_(
           {tracker_.hostname(), options_.running.resolved.text(config::Parameter::kWorkloadSourceSpoofing) == "Any"},
           names),
-      calculator_(tracker_.hostname()),
+      calculator_(tracker_.hostname(), options_.routes),
       metrics_(std::make_unique<Metrics>(metrics)) {
   metrics_->state(ResyncState::kWaiting);
   health_.add(std::string(kCalculationReporter), {}, kTimeout);
@@ -166,11 +173,11 @@ void Intake::report_health() {
   health_timer_ = loop_.after(kReportInterval, [this] { report_health(); });
 }
 
-void Intake::handle(store::StoreEvent event) {
-  std::visit([this](auto&& e) { on(std::move(e)); }, std::move(event));
+void Intake::handle(const store::StoreEvent& event) {
+  std::visit([this](const auto& e) { on(e); }, event);
 }
 
-void Intake::on(store::SnapshotStart) {
+void Intake::on(const store::SnapshotStart&) {
   metrics_->resyncs.add();
   metrics_->state(ResyncState::kInProgress);
   // Also when the first snapshot is cut short and begins again.
@@ -183,18 +190,20 @@ void Intake::on(store::SnapshotStart) {
   tracker_.clear();
   pools_.merge(pools_before_);  // also if the snapshot before was cut short
   pools_before_ = std::exchange(pools_, {});
+  bgp_known_.merge(bgp_before_);
+  bgp_before_ = std::exchange(bgp_known_, {});
   bad_objects_.clear();
   bgp_ = {};
   bgp_.resync = true;
 }
 
-void Intake::on(store::SnapshotPage event) {
+void Intake::on(const store::SnapshotPage& event) {
   const base::Instant start = loop_.now();
   for (const store::KeyValue& item : event.items) decode(item, false);
   metrics_->update_time.observe(seconds(loop_.now() - start));
 }
 
-void Intake::on(store::SnapshotDone event) {
+void Intake::on(const store::SnapshotDone& event) {
   in_snapshot_ = false;
   const bool first = !synced_once_;
   synced_once_ = true;
@@ -203,14 +212,15 @@ void Intake::on(store::SnapshotDone event) {
   metrics_->state(ResyncState::kInSync);
   pools_changed_ = true;
   pools_before_.clear();
+  bgp_before_.clear();
   flush();
-  send_bgp(true);
   check_configuration();
+  send_bgp(true);
   report_health();
   if (first) log_.info("calc.in_sync", "The datastore has been read", {{"revision", event.revision}});
 }
 
-void Intake::on(store::Delta event) {
+void Intake::on(const store::Delta& event) {
   const base::Instant start = loop_.now();
   if (event.received != base::Instant{}) metrics_->receive.observe(seconds(start - event.received));
   for (const store::Change& change : event.changes) decode(change.item, change.removed);
@@ -220,8 +230,8 @@ void Intake::on(store::Delta event) {
   metrics_->decode.observe(seconds(decoded - start));
   metrics_->calculate.observe(seconds(calculated - decoded));
   metrics_->update_time.observe(seconds(calculated - start));
-  send_bgp(false);
   check_configuration();
+  send_bgp(false);
 }
 
 void Intake::on(store::ConnectionState event) {
@@ -290,20 +300,24 @@ void Intake::keep(const model::Update& update) {
   }
   const auto* document = std::get_if<model::DocumentChange>(&update);
   if (document == nullptr) return;
+  if (const auto known = bgp_before_.find(bgp_key(*document)); known != bgp_before_.end()) take(known->second);
   switch (document->key.kind) {
     case model::DocumentKind::kFelixConfiguration: tracker_.keep_felix_configuration(document->key.name); break;
     case model::DocumentKind::kClusterInformation: tracker_.keep_cluster_information(document->key.name); break;
     case model::DocumentKind::kNode: tracker_.keep_node(document->key.name); break;
     case model::DocumentKind::kBgpConfiguration:
     case model::DocumentKind::kBgpPeer:
-    case model::DocumentKind::kBgpFilter: break;
+    case model::DocumentKind::kBgpFilter:
+    case model::DocumentKind::kBlockAffinity: break;
   }
 }
 
 void Intake::take(model::Update update) {
   if (const auto* document = std::get_if<model::DocumentChange>(&update)) {
     take_document(*document);
-    bgp_.updates.insert_or_assign(bgp_key(*document), update);
+    const std::string key = bgp_key(*document);
+    if (bgp_only(document->key.kind)) document->value ? void(bgp_known_[key] = *document) : void(bgp_known_.erase(key));
+    bgp_.updates.insert_or_assign(key, update);
     return;
   }
   if (const auto* node = std::get_if<model::NodeChange>(&update)) bgp_.updates.insert_or_assign(bgp_key(*node), update);
@@ -356,9 +370,17 @@ void Intake::note_calculation_problems() {
 }
 
 void Intake::send_bgp(bool in_sync) {
+  // BIRD keeps what it has until the next agent's tunnels are up: with the pools' new modes it might drop routes that
+  // nobody has replaced yet.
+  if (leaving_) return;
   bgp_.in_sync = in_sync;
   if (bgp_.updates.empty() && !in_sync) return;
   sinks_.bgp(std::exchange(bgp_, {}));
+}
+
+void Intake::leave(ShutdownCause cause, std::string why) {
+  leaving_ = true;
+  sinks_.leave(cause, std::move(why));
 }
 
 // A new start could not use it either, and until the repair nobody would protect new guests. So we go on with what we
@@ -385,7 +407,7 @@ void Intake::check_configuration() {
   if (in_snapshot_ || (!tracker_.dirty() && !pools_changed_)) return;
   pools_changed_ = false;
   config::Configuration now = tracker_.evaluate();
-  if (!now.datastore_ready) return sinks_.leave(ShutdownCause::kDatastoreUnready, "ClusterInformation says not ready");
+  if (!now.datastore_ready) return leave(ShutdownCause::kDatastoreUnready, "ClusterInformation says not ready");
   note_configuration_errors(now.diagnostics);
   if (!configuration_errors_.empty()) return;
   const config::ChangeEffect effect = config::compare(options_.running.resolved, now.resolved);
@@ -395,14 +417,14 @@ void Intake::check_configuration() {
               {{"before", options_.running.resolved.printed(parameter)}, {"now", now.resolved.printed(parameter)}});
   }
   if (!effect.restart.empty()) {
-    return sinks_.leave(ShutdownCause::kConfigChanged, std::string(info(effect.restart.front()).name) + " has changed");
+    return leave(ShutdownCause::kConfigChanged, std::string(info(effect.restart.front()).name) + " has changed");
   }
   std::vector<config::PoolModes> modes;
   for (const auto& [name, pool] : pools_) {
     modes.push_back({pool.first, pool.second.first ? "Always" : "Never", pool.second.second ? "Always" : "Never"});
   }
   if (config::encapsulation(now.resolved, modes) != options_.encapsulation) {
-    return sinks_.leave(ShutdownCause::kEncapsulationChanged, "the IP pools ask for another set of tunnels");
+    return leave(ShutdownCause::kEncapsulationChanged, "the IP pools ask for another set of tunnels");
   }
   const bool timeouts = now.resolved.durations(config::Parameter::kHealthTimeoutOverrides) !=
                         options_.running.resolved.durations(config::Parameter::kHealthTimeoutOverrides);

@@ -32,9 +32,6 @@
 namespace agent {
 
 constexpr std::string_view kCalculationReporter = "CalculationGraph";
-// One summary per step of docs/hot-path.md; the kernel's steps are in dataplane/ and kernel/.
-constexpr std::string_view kPathMetric = "percale_path_seconds";
-constexpr std::string_view kPathHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
 
 // What the BGP part needs to hear: the last update of each object, for a mailbox that merges.
 struct BgpUpdates {
@@ -53,6 +50,7 @@ class Intake {
   struct Options {
     config::Configuration running;        // what the agent was started with
     config::Encapsulation encapsulation;  // likewise
+    calc::RouteSource routes = calc::RouteSource::kNone;
   };
   struct Sinks {
     std::function<void(calc::Output)> output;
@@ -71,15 +69,15 @@ class Intake {
   // Subscribes to everything an agent needs. The subscription ends with this object.
   void start(store::Store& store);
   // One event, as the subscription delivers it; for tests.
-  void handle(store::StoreEvent event);
+  void handle(const store::StoreEvent& event);
 
  private:
   struct Metrics;
 
-  void on(store::SnapshotStart event);
-  void on(store::SnapshotPage event);
-  void on(store::SnapshotDone event);
-  void on(store::Delta event);
+  void on(const store::SnapshotStart& event);
+  void on(const store::SnapshotPage& event);
+  void on(const store::SnapshotDone& event);
+  void on(const store::Delta& event);
   void on(store::ConnectionState event);
   void on(store::Diagnostic event);
 
@@ -90,6 +88,7 @@ class Intake {
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
+  void leave(ShutdownCause cause, std::string why);
   void note_configuration_errors(const config::Diagnostics& diagnostics);
   void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
   void note_calculation_problems();
@@ -106,12 +105,15 @@ class Intake {
   calc::Calculator calculator_;
   BgpUpdates bgp_;
   using PoolModes = std::map<std::string, std::pair<base::Family, std::pair<bool, bool>>>;
-  PoolModes pools_;         // name -> family, IP-in-IP, VXLAN
-  PoolModes pools_before_;  // the snapshot that is being read
+  PoolModes pools_;                                          // name -> family, IP-in-IP, VXLAN
+  PoolModes pools_before_;                                   // the snapshot that is being read
+  std::map<std::string, model::DocumentChange> bgp_known_;   // BGP's own documents, as last read
+  std::map<std::string, model::DocumentChange> bgp_before_;  // likewise, before the snapshot that is being read
   bool pools_changed_ = false;
   config::Diagnostics configuration_errors_;  // why the configuration in force is not the one in the datastore
   bool synced_once_ = false;
   bool in_snapshot_ = false;
+  bool leaving_ = false;
   bool resyncing_ = false;                               // the calculation was told that everything comes again
   std::set<std::string> bad_objects_;                    // keys whose value was set aside
   std::vector<model::Diagnostic> calculation_problems_;  // as last logged

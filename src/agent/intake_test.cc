@@ -208,6 +208,30 @@ TEST(Intake, TheLastGoodValueStaysUntilRepairedOrDeleted) {
   }
 }
 
+TEST(Intake, BgpKeepsWhatANewSnapshotCannotRead) {
+  Fixture f;
+  const std::string filter = kRoot + "bgpfilters/strict", peer = kRoot + "bgppeers/p";
+  f.start({{filter, R"({"spec":{"exportV4":[{"action":"Reject"}]}})"}, {peer, R"({"spec":{"peerIP":"10.0.0.9"}})"}});
+  f.store.write(filter, "{broken");
+  f.store.write(peer, std::nullopt);
+  f.settle();
+  f.bgp = {};
+  f.store.disconnect();
+  f.store.write(kRoot + "nodes/other", R"({"spec":{}})");
+  f.store.compact_now();
+  f.store.reconnect();
+  f.settle();
+  ASSERT_TRUE(f.bgp.resync);
+  int filters = 0;
+  for (const auto& [key, update] : f.bgp.updates) {
+    const auto* document = std::get_if<model::DocumentChange>(&update);
+    if (document == nullptr) continue;
+    EXPECT_NE(document->key.kind, model::DocumentKind::kBgpPeer);
+    if (document->key.kind == model::DocumentKind::kBgpFilter) filters += document->value ? 1 : 0;
+  }
+  EXPECT_EQ(filters, 1);
+}
+
 TEST(Intake, ConfigurationChanges) {
   struct Case {
     const char* name;

@@ -1,9 +1,15 @@
 #include "agent/kernel_side.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "agent/settings_map.h"
+#include "agent/status_files.h"
+#include "base/strings.h"
+#include "kernel/arp_table.h"
 #include "kernel/conntrack_netlink.h"
+#include "kernel/device.h"
+#include "kernel/fdb.h"
 #include "kernel/ipset_netlink.h"
 #include "kernel/mtu.h"
 #include "kernel/route_netlink.h"
@@ -13,6 +19,8 @@ namespace agent {
 namespace {
 
 using P = config::Parameter;
+
+constexpr std::chrono::milliseconds kMinNetlinkTimeout{1'000};
 
 kernel::FlavourSetting flavour_setting(std::string_view text) {
   if (text == "legacy") return kernel::FlavourSetting::kLegacy;
@@ -26,17 +34,6 @@ std::map<std::string, bool> feature_overrides(const config::TextMap& texts) {
   for (const auto& [name, text] : texts) {
     if (text == "true" || text == "false") out[name] = text == "true";
   }
-  return out;
-}
-
-kernel::TunnelMtuSettings tunnel_settings(const config::Resolved& config, const config::Encapsulation& encapsulation) {
-  kernel::TunnelMtuSettings out;
-  out.ipip = encapsulation.ipip;
-  out.vxlan = encapsulation.vxlan_v4;
-  out.vxlan_v6 = encapsulation.vxlan_v6;
-  out.ipip_mtu = static_cast<std::uint32_t>(config.integer(P::kIpInIpMtu));
-  out.vxlan_mtu = static_cast<std::uint32_t>(config.integer(P::kVXLANMTU));
-  out.vxlan_mtu_v6 = static_cast<std::uint32_t>(config.integer(P::kVXLANMTUV6));
   return out;
 }
 
@@ -56,6 +53,8 @@ struct KernelSide::KernelPorts {
   std::unique_ptr<kernel::NetlinkRoutes> routes;
   std::unique_ptr<kernel::NetlinkConntrackCleaner> conntrack;
   std::unique_ptr<kernel::NetlinkNeighbours> neighbours;
+  std::unique_ptr<kernel::NetlinkDevices> devices;
+  std::unique_ptr<kernel::NetlinkFdb> fdb;
   kernel::ProcSysctl sysctl;
   kernel::SyncCounters host_writes;
   std::unique_ptr<kernel::IptablesTool> v4;
@@ -94,30 +93,24 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
   if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened)
     return base::fail(std::move(opened).error());
+  side->keep_rules_of_old_tunnels(render);
+  if (auto opened = side->open_monitor(config); !opened) return base::fail(std::move(opened).error());
+  side->mtu_at_start_ = side->current_mtu();
+  const kernel::Mtus mtus = agent::mtus(config, options.encapsulation, side->mtu_at_start_);
   KernelPorts& ports = *side->ports_;
   dataplane::Settings settings = dataplane_settings(config, render);
   settings.workload.rp_filter = kernel::default_rp_filter(ports.sysctl);
-  auto plane = dataplane::Dataplane::create(
-      loop, log, metrics, std::move(settings),
-      {*ports.sets, *ports.routes, *ports.conntrack, *ports.neighbours, ports.sysctl, *ports.v4, ports.v6.get()},
-      *side);
+  settings.tunnels = tunnel_settings(config, options.encapsulation, mtus);
+  if (settings.tunnels.any()) settings.workload.largest_mtu = mtus.workload;
+  auto plane =
+      dataplane::Dataplane::create(loop, log, metrics, std::move(settings),
+                                   {*ports.sets, *ports.routes, *ports.conntrack, *ports.neighbours, ports.sysctl,
+                                    *ports.v4, ports.v6.get(), ports.devices.get(), ports.fdb.get()},
+                                   *side);
   if (!plane) return base::fail(std::move(plane).error());
   side->plane_ = *std::move(plane);
-
-  auto pattern = kernel::compile_mtu_pattern(config.text(P::kMTUIfacePattern));
-  if (!pattern) return base::fail(std::move(pattern).error().in("MTUIfacePattern"));
-  side->mtu_pattern_ = *std::move(pattern);
-  kernel::LinkMonitorOptions links;
-  links.refresh_interval = config.duration(P::kInterfaceRefreshInterval);
-  links.exclude.clear();
-  for (const std::string& expression : config.texts(P::kInterfaceExclude))
-    links.exclude.push_back("/" + expression + "/");
-  auto monitor = kernel::LinkMonitor::open(loop, *side, links);
-  if (!monitor) return base::fail(std::move(monitor).error().in("watching interfaces"));
-  side->monitor_ = *std::move(monitor);
-  side->monitor_->start();
-  side->mtu_at_start_ = side->current_mtu();
-  if (auto prepared = side->prepare_host(options, render.ipv6); !prepared)
+  side->catch_up();
+  if (auto prepared = side->prepare_host(options, render.ipv6, mtus.workload); !prepared)
     return base::fail(std::move(prepared).error());
 
   health.add(std::string(kDataplaneReporter), {}, config::watchdog_timeout(config));
@@ -137,7 +130,7 @@ base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6,
                               feature_overrides(config.map(P::kFeatureDetectOverride)));
   features = {detected.snat_fully_random, detected.masquerade_fully_random, detected.nflog_size};
   log_.info("kernel.iptables", "Using iptables",
-            {{"flavour", to_string(programs->flavour)}, {"version", programs->version_text}});
+            {{"flavour", to_string(programs->flavour)}, {"version", base::trim(programs->version_text)}});
 
   kernel::ToolOptions tool;
   tool.flavour = programs->flavour;
@@ -153,23 +146,70 @@ base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6,
     ports_->v6 = kernel::make_process_iptables(loop_, tool);
   }
 
+  kernel::netlink::SocketOptions netlink;
+  netlink.timeout =
+      std::max(kMinNetlinkTimeout,
+               std::chrono::duration_cast<std::chrono::milliseconds>(config.duration(P::kNetlinkTimeoutSecs)));
   const auto keep = [](auto opened, auto& slot) -> base::Result<> {
     if (!opened) return base::fail(std::move(opened).error());
     slot = *std::move(opened);
     return {};
   };
-  if (auto done = keep(kernel::NetlinkIpSets::open(), ports_->sets); !done) return done;
-  if (auto done = keep(kernel::NetlinkRoutes::open(), ports_->routes); !done) return done;
+  if (auto done = keep(kernel::NetlinkIpSets::open(netlink), ports_->sets); !done) return done;
+  if (auto done = keep(kernel::NetlinkRoutes::open(netlink), ports_->routes); !done) return done;
   if (auto done = keep(kernel::NetlinkConntrackCleaner::open(loop_), ports_->conntrack); !done) return done;
-  return keep(kernel::NetlinkNeighbours::open(), ports_->neighbours);
+  if (auto done = keep(kernel::NetlinkDevices::open(netlink), ports_->devices); !done) return done;
+  if (auto done = keep(kernel::NetlinkFdb::open(netlink), ports_->fdb); !done) return done;
+  return keep(kernel::NetlinkNeighbours::open(netlink), ports_->neighbours);
 }
 
-base::Result<> KernelSide::prepare_host(const Options& options, bool ipv6) {
-  const kernel::Mtus mtus = kernel::tunnel_mtus(mtu_at_start_, tunnel_settings(options.config, options.encapsulation));
+base::Result<> KernelSide::open_monitor(const config::Resolved& config) {
+  auto pattern = kernel::compile_mtu_pattern(config.text(P::kMTUIfacePattern));
+  if (!pattern) return base::fail(std::move(pattern).error().in("MTUIfacePattern"));
+  mtu_pattern_ = *std::move(pattern);
+  kernel::LinkMonitorOptions links;
+  links.refresh_interval = config.duration(P::kInterfaceRefreshInterval);
+  links.exclude.clear();
+  for (const std::string& expression : config.texts(P::kInterfaceExclude))
+    links.exclude.push_back("/" + expression + "/");
+  auto monitor = kernel::LinkMonitor::open(loop_, *this, links);
+  if (!monitor) return base::fail(std::move(monitor).error().in("watching interfaces"));
+  monitor_ = *std::move(monitor);
+  monitor_->start();
+  return {};
+}
+
+// A tunnel that no pool uses any more goes on taking packets for a while (dataplane::Tunnels), and then still from
+// known hosts only.
+void KernelSide::keep_rules_of_old_tunnels(render::Settings& render) {
+  const auto there = [this](std::string_view name) -> std::optional<reconcile::DeviceState> {
+    const auto device = ports_->devices->read(name);
+    return device && *device && (*device)->up ? *device : std::nullopt;
+  };
+  for (const base::Family family : render::kFamilies) {
+    bool& on = family == base::Family::kIpv4 ? render.vxlan_v4 : render.vxlan_v6;
+    on = on || there(dataplane::vxlan_device(family)).has_value();
+  }
+  // tunl0 is everybody's: ours only with our address on it.
+  const auto tunnel = there(dataplane::kIpipDevice);
+  if (!tunnel || !render.ipip_tunnel) return;
+  const base::Prefix own = base::Prefix::host(*render.ipip_tunnel);
+  render.ipip =
+      render.ipip || std::find(tunnel->addresses.begin(), tunnel->addresses.end(), own) != tunnel->addresses.end();
+}
+
+// What the monitor has said before there was a data plane to hear it.
+void KernelSide::catch_up() {
+  for (const auto& [name, link] : links_) plane_->on_link(link);
+  for (const auto& [name, addresses] : std::exchange(early_addresses_, {})) plane_->on_addresses(name, addresses);
+  plane_->on_links_in_sync();
+}
+
+base::Result<> KernelSide::prepare_host(const Options& options, bool ipv6, std::uint32_t workload_mtu) {
   kernel::HostSettings host;
   host.ip_forwarding = options.config.text(P::kIPForwarding) == "Enabled";
   host.ipv6 = ipv6;
-  host.workload_mtu = mtus.workload;
+  host.workload_mtu = workload_mtu;
   host.require_mtu_file = options.config.flag(P::kRequireMTUFile);
   return kernel::configure_host(ports_->sysctl, host, log_, ports_->host_writes);
 }
@@ -200,39 +240,44 @@ void KernelSide::check_mtu() {
 // --- Interfaces: passed on to the data plane
 
 void KernelSide::on_link(const kernel::Link& link) {
+  const auto known = links_.find(link.name);
+  if (known == links_.end() || known->second.mtu != link.mtu) sinks_.link(link.name, link.mtu);
   links_[link.name] = link;
-  plane_->on_link(link);
+  if (plane_) plane_->on_link(link);
 }
 
 void KernelSide::on_link_gone(const std::string& name, kernel::IfIndex index) {
   links_.erase(name);
-  plane_->on_link_gone(name, index);
+  sinks_.link(name, std::nullopt);
+  if (plane_) plane_->on_link_gone(name, index);
 }
 
 void KernelSide::on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) {
-  plane_->on_addresses(name, addresses);
+  if (plane_) return plane_->on_addresses(name, addresses);
+  early_addresses_.insert_or_assign(name, addresses);
 }
 
-void KernelSide::on_links_in_sync() { plane_->on_links_in_sync(); }
+// The first picture is complete before there is a data plane; catch_up() tells it.
+void KernelSide::on_links_in_sync() {}
 
-void KernelSide::on_links_failed(const base::Error& error) { plane_->on_links_failed(error); }
+void KernelSide::on_links_failed(const base::Error& error) { sinks_.failed(error); }
 
 // --- What the data plane says
 
 void KernelSide::on_workload_status(const model::WorkloadEndpointKey& key,
                                     const std::shared_ptr<const model::WorkloadInterface>& interface,
                                     std::optional<dataplane::EndpointStatus> status) {
-  const auto known = status_keys_.find(key);
-  if (!status) {
-    if (known == status_keys_.end()) return;
-    tell(known->second, std::nullopt);
-    status_keys_.erase(known);
-    return;
+  const Told before = std::exchange(told_[key], {});
+  Told& now = told_[key];
+  if (status) {
+    now.key = paths_.workload(interface->orchestrator, interface->workload, interface->endpoint);
+    if (status == dataplane::EndpointStatus::kUp) now.file = status_file_name(*interface);
+    tell(now.key, endpoint_value(to_status(*status)));
+    if (!now.file.empty()) tell_file(now.file, status_file_content(*interface));
   }
-  const std::string path = paths_.workload(interface->orchestrator, interface->workload, interface->endpoint);
-  if (known != status_keys_.end() && known->second != path) tell(known->second, std::nullopt);
-  status_keys_.insert_or_assign(key, path);
-  tell(path, endpoint_value(to_status(*status)));
+  if (!before.key.empty() && before.key != now.key) tell(before.key, std::nullopt);
+  if (!before.file.empty() && before.file != now.file) tell_file(before.file, std::nullopt);
+  if (!status) told_.erase(key);
 }
 
 void KernelSide::on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) {
@@ -248,8 +293,32 @@ void KernelSide::tell(std::string key, std::optional<std::string> value) {
   pending_statuses_.insert_or_assign(std::move(key), std::move(value));
 }
 
+// What Calico's agent keeps and we do not. Without nf_tables in use there is nothing to look at, and looking would load
+// it.
+void KernelSide::take_over() {
+  if (!os::file_exists("/sys/module/nf_tables") && !ports_->v4->generation()) return;
+  const auto removed = kernel::remove_calico_arp_table();
+  if (!removed) {
+    log_.warning("kernel.arp_table",
+                 "Table 'arp calico-arp' of Calico's agent could not be removed; remove it with "
+                 "`nft delete table arp calico-arp`, or ARP replies for addresses of former guests are dropped",
+                 {{"error", removed.error().text()}});
+  } else if (*removed) {
+    log_.info("kernel.arp_table", "Table 'arp calico-arp' of Calico's agent has been removed");
+  }
+}
+
+void KernelSide::tell_file(std::string name, std::optional<std::string> content) {
+  if (!sinks_.files) return;
+  if (pending_files_.empty()) {
+    loop_.post([this] { sinks_.files(std::exchange(pending_files_, {})); });
+  }
+  pending_files_.insert_or_assign(std::move(name), std::move(content));
+}
+
 void KernelSide::on_first_turn() {
   first_turn_done_ = true;
+  take_over();
   report_health();
   log_.info("kernel.first_turn", "The kernel is programmed");
   sinks_.first_turn();
@@ -259,6 +328,8 @@ void KernelSide::on_first_turn() {
 void KernelSide::on_in_sync() {
   loop_.post([this] { sinks_.in_sync(); });
 }
+
+void KernelSide::on_tunnels_ready() { sinks_.tunnels_ready(); }
 
 void KernelSide::on_failed(const base::Error& error) { sinks_.failed(error); }
 

@@ -45,8 +45,11 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   // Called on the kernel thread.
   struct Sinks {
     std::function<void(StatusChanges)> statuses;
+    std::function<void(std::string, std::optional<std::uint32_t>)> link;  // a name with its MTU; nothing: it has gone
+    std::function<void(StatusChanges)> files;  // status files by name, with their contents; may be empty
     std::function<void()> first_turn;
     std::function<void()> in_sync;
+    std::function<void()> tunnels_ready;
     std::function<void()> beat;
     std::function<void(std::string)> mtu_changed;
     std::function<void(base::Error)> failed;
@@ -72,6 +75,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   void on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) override;
   void on_first_turn() override;
   void on_in_sync() override;
+  void on_tunnels_ready() override;
   void on_failed(const base::Error& error) override;
 
  private:
@@ -79,11 +83,16 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   KernelSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, HealthAggregator& health, Sinks sinks);
 
   base::Result<> open_ports(const config::Resolved& config, bool ipv6, render::Features& features);
-  base::Result<> prepare_host(const Options& options, bool ipv6);
+  base::Result<> open_monitor(const config::Resolved& config);
+  base::Result<> prepare_host(const Options& options, bool ipv6, std::uint32_t workload_mtu);
+  void keep_rules_of_old_tunnels(render::Settings& render);
+  void take_over();
+  void catch_up();
   void report_health();
   void check_mtu();
   std::uint32_t current_mtu() const;
   void tell(std::string key, std::optional<std::string> value);
+  void tell_file(std::string name, std::optional<std::string> content);
 
   base::Loop& loop_;
   base::Log& log_;
@@ -97,11 +106,17 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   std::unique_ptr<Heartbeat> heartbeat_;
 
   std::map<std::string, kernel::Link> links_;
+  std::map<std::string, std::set<base::IpAddress>> early_addresses_;  // until there is a data plane
   std::regex mtu_pattern_;
   std::uint32_t mtu_at_start_ = 0;
   bool first_turn_done_ = false;
-  StatusChanges pending_statuses_;                                 // told together, once a turn
-  std::map<model::WorkloadEndpointKey, std::string> status_keys_;  // of endpoints whose status was told
+  StatusChanges pending_statuses_;  // told together, once a turn
+  StatusChanges pending_files_;     // likewise
+  struct Told {
+    std::string key;
+    std::string file;  // empty: it has none
+  };
+  std::map<model::WorkloadEndpointKey, Told> told_;  // of endpoints whose status was told
   base::TimerId health_timer_{};
   base::TimerId mtu_timer_{};
 };

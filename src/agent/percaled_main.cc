@@ -73,21 +73,16 @@ class Percaled {
 
   void serve_metrics(const config::Resolved& resolved) {
     if (!resolved.flag(P::kPrometheusMetricsEnabled)) return;
-    if (!resolved.text(P::kPrometheusMetricsCertFile).empty() || !resolved.text(P::kPrometheusMetricsKeyFile).empty()) {
-      log_.error(
-          "http.no_https",
-          "Metrics are not served: HTTPS is asked for and not supported yet; remove PrometheusMetricsCertFile and "
-          "PrometheusMetricsKeyFile, or put a proxy in front");
-      return;
-    }
     const bool process = resolved.flag(P::kPrometheusProcessMetricsEnabled);
-    http_.serve("metrics", resolved.text(P::kPrometheusMetricsHost),
-                static_cast<std::uint16_t>(resolved.integer(P::kPrometheusMetricsPort)),
-                [this, process](std::string_view path) {
-                  if (path != "/metrics") return HttpReply{.status = 404, .body = "not here; see /metrics\n"};
-                  return HttpReply{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                   .body = metrics_.text() + (process ? process_metrics() : "")};
-                });
+    http_.serve(
+        "metrics", resolved.text(P::kPrometheusMetricsHost),
+        static_cast<std::uint16_t>(resolved.integer(P::kPrometheusMetricsPort)),
+        [this, process](std::string_view path) {
+          if (path != "/metrics") return HttpReply{.status = 404, .body = "not here; see /metrics\n"};
+          return HttpReply{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                           .body = metrics_.text() + (process ? process_metrics() : "")};
+        },
+        metrics_tls(resolved));
   }
 
   // Called by Startup, so it is destroyed only afterwards.

@@ -2,6 +2,7 @@
 
 #include "agent/node_selector.h"
 #include "agent/settings_map.h"
+#include "base/path_metric.h"
 #include "os/memory.h"
 #include "os/random.h"
 
@@ -15,7 +16,7 @@ Running::Running(const World& world, StartupResult start)
       to_status_(edge_.loop(), [this](StatusChanges changes) { take_statuses(std::move(changes)); }),
       to_bgp_(edge_.loop(), [this](BgpUpdates updates) { bgp_->update(std::move(updates)); }),
       to_kernel_(kernel_.loop(), [this](Calculated calculated) { take_output(std::move(calculated)); }),
-      hand_over_(world.metrics.summary(kPathMetric, kPathHelp, {{"step", "to_kernel"}})) {}
+      hand_over_(base::path_summary(world.metrics, "to_kernel")) {}
 
 base::Result<std::unique_ptr<Running>> Running::create(const World& world, StartupResult start) {
   std::unique_ptr<Running> r(new Running(world, std::move(start)));
@@ -31,10 +32,18 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
                               .prefixes = {paths.workload_prefix(), paths.host_endpoint_prefix()}},
         os::make_jitter());
   }
+  if (const std::string& prefix = config.text(P::kEndpointStatusPathPrefix); !prefix.empty()) {
+    r->status_files_ = std::make_unique<StatusFiles>(edge, world.log, prefix + "/endpoint-status");
+  }
   r->process_status_ = std::make_unique<ProcessStatusReporter>(
       edge, *r->status_store_, world.log, paths, config.duration(P::kReportingTTLSecs), world.process_started);
   r->bgp_ = std::make_unique<BgpSide>(edge, world.log, world.metrics, world.health, config,
                                       bgp_settings(config, r->start_.local.environment));
+  auto dhcp = dhcp_settings(config);
+  if (!dhcp) return base::fail(std::move(dhcp).error());
+  if (*dhcp) {
+    r->dhcp_service_ = std::make_unique<dhcp::Service>(r->dhcp_.loop(), world.log, world.metrics, **dhcp);
+  }
 
   auto kernel =
       KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
@@ -44,22 +53,34 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
   config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname,
                                 host_probe(), node_selector_predicate());
-  r->intake_ =
-      std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
-                               Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
+  r->intake_ = std::make_unique<Intake>(
+      r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+      Intake::Options{r->start_.configuration, r->start_.encapsulation, route_source(config, r->start_.encapsulation)},
+      r->intake_sinks());
   return r;
 }
 
 KernelSide::Sinks Running::kernel_sinks() {
   return {.statuses = [this](StatusChanges changes) { to_status_.push(std::move(changes)); },
+          .link =
+              [this](std::string name, std::optional<std::uint32_t> mtu) {
+                if (!dhcp_service_) return;
+                dhcp_.loop().post([this, name = std::move(name), mtu] { dhcp_service_->set_link(name, mtu); });
+              },
+          .files =
+              [this](StatusChanges changes) {
+                edge_.loop().post([this, all = std::move(changes)]() mutable { take_files(std::move(all)); });
+              },
           .first_turn = world_.first_turn,
           .in_sync =
               [this] {
                 edge_.loop().post([this] {
                   if (endpoint_status_) endpoint_status_->in_sync();
+                  if (status_files_) status_files_->in_sync();
                   os::release_unused_memory();  // starting needs more than running does
                 });
               },
+          .tunnels_ready = [this] { edge_.loop().post([this] { bgp_->release(); }); },
           .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
           .mtu_changed = [this](std::string why) { world_.leave(ShutdownCause::kConfigChanged, std::move(why)); },
           .failed = [this](const base::Error& error) { world_.leave(ShutdownCause::kFatal, error.text()); }};
@@ -88,9 +109,24 @@ void Running::take_statuses(StatusChanges changes) {
   }
 }
 
+void Running::take_files(StatusChanges changes) {
+  if (!status_files_) return;
+  for (auto& [name, content] : changes) {
+    if (content) {
+      status_files_->set(name, *std::move(content));
+    } else {
+      status_files_->clear(name);
+    }
+  }
+}
+
 void Running::start() {
   edge_.start();
   kernel_.start();
+  if (dhcp_service_) {
+    dhcp_.loop().post([this] { dhcp_service_->start(*start_.store); });
+    dhcp_.start();
+  }
   calc_.loop().post([this] { intake_->start(*start_.store); });
   calc_.start();
 }
@@ -98,13 +134,16 @@ void Running::start() {
 Running::~Running() {
   calc_.stop();
   kernel_.stop();
+  dhcp_.stop();
   edge_.stop();
   // The subscription and all requests end before the store does, the store before the loops it answers on.
   intake_.reset();
   kernel_side_.reset();
+  dhcp_service_.reset();
   bgp_.reset();
   process_status_.reset();
   endpoint_status_.reset();
+  status_files_.reset();
   status_store_.reset();
   start_.store.reset();
 }

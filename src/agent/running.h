@@ -3,11 +3,13 @@
 //
 //   store's own ─► calc ──output──► kernel ──statuses, beat──► edge ─► store
 //                    └────bgp──────────────────────────────────► edge ─► BIRD
+//   store's own ─► dhcp ─► dnsmasq         kernel ──links──► dhcp
 //
 //   thread   loop runs                                        may block on
 //   calc     Intake: decode, calculate, notice configuration  nothing
 //   kernel   KernelSide: render, reconcile, write             netlink requests; never on a child process
 //   edge     status reporters, BgpSide                        small files
+//   dhcp     dhcp::Service                                    files; dnsmasq's start and end
 //   http     health and metrics                               nothing
 //   main     start-up, signals, leaving                       nothing
 #pragma once
@@ -24,7 +26,9 @@
 #include "agent/process_status.h"
 #include "agent/shutdown.h"
 #include "agent/startup.h"
+#include "agent/status_files.h"
 #include "base/mailbox.h"
+#include "dhcp/runtime/service.h"
 #include "os/loop_thread.h"
 
 namespace agent {
@@ -67,6 +71,7 @@ class Running {
   KernelSide::Sinks kernel_sinks();
   Intake::Sinks intake_sinks();
   void take_statuses(StatusChanges changes);
+  void take_files(StatusChanges changes);
   void take_output(Calculated calculated);
 
   const World world_;
@@ -75,12 +80,15 @@ class Running {
   os::LoopThread edge_{"edge"};
   os::LoopThread kernel_{"kernel"};
   os::LoopThread calc_{"calc"};
+  os::LoopThread dhcp_{"dhcp"};
   StartupResult start_;  // holds the store, which the loops outlive
 
   std::unique_ptr<StatusStore> status_store_;
   std::unique_ptr<EndpointStatusReporter> endpoint_status_;  // null unless EndpointReportingEnabled
+  std::unique_ptr<StatusFiles> status_files_;                // null without EndpointStatusPathPrefix
   std::unique_ptr<ProcessStatusReporter> process_status_;
   std::unique_ptr<BgpSide> bgp_;
+  std::unique_ptr<dhcp::Service> dhcp_service_;  // null with DHCPMode Disabled
   std::unique_ptr<KernelSide> kernel_side_;
 
   base::Mailbox<StatusChanges, Fold> to_status_;  // kernel -> edge

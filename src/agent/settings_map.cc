@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
 #include "bgp/local_settings.h"
 
 namespace agent {
@@ -135,6 +136,7 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   out.workload.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
   out.workload.floating_ips = render.floating_ips;
   out.max_set_elements = static_cast<std::uint32_t>(resolved.integer(P::kMaxIpsetSize));
+  out.program_routes = !resolved.flag(P::kRouteSyncDisabled);
   out.remove_external_routes = resolved.flag(P::kRemoveExternalRoutes);
   out.sets_refresh = resolved.duration(P::kIpsetsRefreshInterval);
   out.routes_refresh = resolved.duration(P::kRouteRefreshInterval);
@@ -142,6 +144,68 @@ dataplane::Settings dataplane_settings(const config::Resolved& resolved, const r
   out.rules_first_check =
       std::max(kMinFirstCheck, whole_milliseconds(resolved.duration(P::kIptablesPostWriteCheckIntervalSecs)));
   out.rules_refresh = whole_milliseconds(config::filter_settings(resolved).refresh_interval);
+  return out;
+}
+
+kernel::Mtus mtus(const config::Resolved& resolved, const config::Encapsulation& encapsulation, std::uint32_t host) {
+  const auto configured = [&](P parameter) { return static_cast<std::uint32_t>(resolved.integer(parameter)); };
+  kernel::TunnelMtuSettings settings;
+  settings.ipip = encapsulation.ipip;
+  settings.vxlan = encapsulation.vxlan_v4;
+  settings.vxlan_v6 = encapsulation.vxlan_v6;
+  settings.ipip_mtu = configured(P::kIpInIpMtu);
+  settings.vxlan_mtu = configured(P::kVXLANMTU);
+  settings.vxlan_mtu_v6 = configured(P::kVXLANMTUV6);
+  return kernel::tunnel_mtus(host, settings);
+}
+
+dataplane::TunnelSettings tunnel_settings(const config::Resolved& resolved, const config::Encapsulation& encapsulation,
+                                          const kernel::Mtus& mtus) {
+  dataplane::TunnelSettings out;
+  out.hostname = resolved.text(P::kFelixHostname);
+  out.ipip = encapsulation.ipip;
+  out.vxlan_v4 = encapsulation.vxlan_v4;
+  out.vxlan_v6 = encapsulation.vxlan_v6;
+  out.program_cluster_routes = resolved.text(P::kProgramClusterRoutes) == "Enabled";
+  out.vni = static_cast<std::uint32_t>(resolved.integer(P::kVXLANVNI));
+  out.port = static_cast<std::uint16_t>(resolved.integer(P::kVXLANPort));
+  out.ipip_mtu = mtus.ipip;
+  out.vxlan_mtu_v4 = mtus.vxlan;
+  out.vxlan_mtu_v6 = mtus.vxlan_v6;
+  out.ipip_address = resolved.address(P::kIpInIpTunnelAddr);
+  out.vxlan_address_v4 = resolved.address(P::kIPv4VXLANTunnelAddr);
+  out.vxlan_address_v6 = resolved.address(P::kIPv6VXLANTunnelAddr);
+  out.vxlan_mac_v4 = resolved.text(P::kVXLANTunnelMACAddr);
+  out.vxlan_mac_v6 = resolved.text(P::kVXLANTunnelMACAddrV6);
+  out.route_protocol = static_cast<std::uint8_t>(resolved.integer(P::kDeviceRouteProtocol));
+  out.route_source_v4 = resolved.address(P::kDeviceRouteSourceAddress);
+  out.route_source_v6 = resolved.address(P::kDeviceRouteSourceAddressIPv6);
+  out.retire_ipip = !resolved.optional_flag(P::kIpInIpEnabled).has_value();
+  return out;
+}
+
+calc::RouteSource route_source(const config::Resolved& resolved, const config::Encapsulation& encapsulation) {
+  const bool agents =
+      encapsulation.vxlan_v4 || encapsulation.vxlan_v6 || resolved.text(P::kProgramClusterRoutes) == "Enabled";
+  if (!agents) return calc::RouteSource::kNone;
+  const bool by_default = resolved.source(P::kRouteSource) == config::Source::kDefault;
+  const bool workloads =
+      by_default ? config::openstack_mode(resolved) : resolved.text(P::kRouteSource) == "WorkloadIPs";
+  return workloads ? calc::RouteSource::kWorkloads : calc::RouteSource::kIpam;
+}
+
+std::optional<HttpTls> metrics_tls(const config::Resolved& resolved) {
+  HttpTls out;
+  out.certificate_file = resolved.text(P::kPrometheusMetricsCertFile);
+  out.key_file = resolved.text(P::kPrometheusMetricsKeyFile);
+  if (out.certificate_file.empty() && out.key_file.empty()) return std::nullopt;
+  out.ca_file = resolved.text(P::kPrometheusMetricsCAFile);
+  const std::string& clients = resolved.text(P::kPrometheusMetricsClientAuth);
+  using Auth = HttpTls::ClientAuth;
+  out.client_auth = clients == "RequireAnyClientCert"      ? Auth::kRequireAny
+                    : clients == "VerifyClientCertIfGiven" ? Auth::kVerifyIfGiven
+                    : clients == "NoClientCert"            ? Auth::kNone
+                                                           : Auth::kRequireAndVerify;
   return out;
 }
 
@@ -170,6 +234,30 @@ bgp::Settings bgp_settings(const config::Resolved& resolved, const config::Envir
   out.bfd.interval = std::chrono::milliseconds(resolved.integer(P::kBIRDBFDIntervalMillis));
   out.bfd.multiplier = static_cast<int>(resolved.integer(P::kBIRDBFDMultiplier));
   return out;
+}
+
+base::Result<std::optional<dhcp::Settings>> dhcp_settings(const config::Resolved& resolved) {
+  const std::string& mode = resolved.text(P::kDHCPMode);
+  if (mode == "Disabled") return std::optional<dhcp::Settings>();
+  dhcp::Settings out;
+  out.mode = mode == "Enabled" ? dhcp::Mode::kEnabled : dhcp::Mode::kAuto;
+  out.host = resolved.text(P::kFelixHostname);
+  out.region = config::region_text(resolved);
+  const std::string& region = resolved.text(P::kOpenstackRegion);
+  out.name_space = region.empty() ? "openstack" : "openstack-region-" + region;
+  out.options.state_path = resolved.text(P::kDHCPStatePath);
+  out.options.domain = resolved.text(P::kDHCPDomain);
+  out.options.lease_seconds = resolved.integer(P::kDHCPLeaseSecs);
+  out.options.config_file = resolved.text(P::kDHCPConfigFile);
+  out.options.local_resolver = resolved.flag(P::kDHCPLocalResolver);
+  for (std::string_view part : base::split(resolved.text(P::kDHCPDNSServers), ',')) {
+    part = base::trim(part);
+    if (part.empty()) continue;
+    auto address = base::parse_address(part);
+    if (!address) return base::fail(std::move(address).error().in("DHCPDNSServers (addresses with commas between)"));
+    out.options.dns_servers.push_back(base::to_string(*address));
+  }
+  return std::optional(std::move(out));
 }
 
 }  // namespace agent

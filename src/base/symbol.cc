@@ -1,18 +1,14 @@
 #include "base/symbol.h"
 
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
-#include <boost/container_hash/hash.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/check.h"
 
 namespace base {
 namespace {
-
-// Texts are carved from chunks: one allocation per chunk instead of one per string.
-constexpr std::size_t kChunkBytes = std::size_t{64} * 1024;
 
 struct TextHash {
   using is_transparent = void;
@@ -28,24 +24,47 @@ struct TextEqual {
 
 }  // namespace
 
-struct Interner::Table {
-  boost::unordered_flat_set<Symbol, TextHash, TextEqual> symbols;
-  std::vector<std::unique_ptr<std::byte[]>> chunks;
-  std::size_t chunk_left = 0;
-  std::byte* chunk_next = nullptr;
+// Numbers are given out in turn; those of interners that are gone come again on the next way round.
+std::uint32_t SymbolTexts::add(const char* chunk) {
+  for (std::uint32_t tried = 0; tried < kChunks; ++tried) {
+    const std::uint32_t number = next_.fetch_add(1, std::memory_order_relaxed) % kChunks;
+    if (number == 0) continue;
+    const char* free = nullptr;
+    if (chunks_[number].compare_exchange_strong(free, chunk, std::memory_order_acq_rel)) return number;
+  }
+  check_failed("the process holds no more than 4 GB of names", __FILE__, __LINE__);
+}
 
-  std::byte* allocate(std::size_t bytes) {
-    bytes = (bytes + 7) & ~std::size_t{7};
-    if (bytes > chunk_left) {
-      const std::size_t size = bytes > kChunkBytes ? bytes : kChunkBytes;
-      chunks.push_back(std::make_unique_for_overwrite<std::byte[]>(size));
-      chunk_next = chunks.back().get();
-      chunk_left = size;
-    }
-    std::byte* place = chunk_next;
-    chunk_next += bytes;
-    chunk_left -= bytes;
-    return place;
+struct Interner::Table {
+  struct Chunk {
+    std::unique_ptr<char[]> bytes;
+    std::uint32_t number = 0;
+  };
+
+  boost::unordered_flat_set<Symbol, TextHash, TextEqual> symbols;
+  std::vector<Chunk> chunks;
+  std::size_t used = SymbolTexts::kChunkBytes;  // of the last chunk
+
+  ~Table() {
+    for (const Chunk& chunk : chunks) SymbolTexts::remove(chunk.number);
+  }
+
+  Symbol add(std::string_view text) {
+    const std::size_t bytes = packed_size(text);
+    // A text longer than a chunk gets a larger one to itself.
+    if (used + bytes > SymbolTexts::kChunkBytes) add_chunk(std::max<std::size_t>(bytes, SymbolTexts::kChunkBytes));
+    const Symbol symbol(chunks.back().number * SymbolTexts::kChunkBytes + static_cast<std::uint32_t>(used));
+    pack_text(text, chunks.back().bytes.get() + used);
+    used += bytes;
+    symbols.insert(symbol);
+    return symbol;
+  }
+
+  void add_chunk(std::size_t bytes) {
+    Chunk chunk{std::make_unique_for_overwrite<char[]>(bytes)};
+    chunk.number = SymbolTexts::add(chunk.bytes.get());
+    chunks.push_back(std::move(chunk));
+    used = 0;
   }
 };
 
@@ -55,14 +74,7 @@ Interner::~Interner() = default;
 Symbol Interner::intern(std::string_view text) {
   if (text.empty()) return Symbol();
   if (const auto known = table_->symbols.find(text); known != table_->symbols.end()) return *known;
-  CHECK(text.size() < UINT32_MAX);
-  std::byte* place = table_->allocate(sizeof(Symbol::Entry) + text.size());
-  auto* entry = new (place)
-      Symbol::Entry{static_cast<std::uint32_t>(table_->symbols.size() + 1), static_cast<std::uint32_t>(text.size())};
-  std::memcpy(place + sizeof(Symbol::Entry), text.data(), text.size());
-  const Symbol symbol(entry);
-  table_->symbols.insert(symbol);
-  return symbol;
+  return table_->add(text);
 }
 
 Symbol Interner::find(std::string_view text) const {

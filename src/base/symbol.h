@@ -1,4 +1,4 @@
-// symbol.h: interned strings. Equal text gives the same Symbol, so comparing is comparing pointers, and a label costs
+// symbol.h: interned strings. Equal text gives the same Symbol, so comparing is comparing numbers, and a label costs
 // eight bytes wherever it is used.
 //
 // Thread rules: an Interner belongs to one thread; the symbols it hands out are immutable and may be read by any thread
@@ -6,11 +6,15 @@
 // what repeats (label names and values, policy, profile, tier and host names), never what is unique per endpoint.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
+
+#include "base/packed_text.h"
 
 namespace base {
 
@@ -18,28 +22,51 @@ class Symbol {
  public:
   Symbol() = default;  // the empty string
 
-  std::string_view view() const { return entry_ ? std::string_view(entry_->text(), entry_->size) : std::string_view(); }
-  bool empty() const { return entry_ == nullptr; }
-  // Dense: 1, 2, 3 … in order of first interning; 0 for the empty string. For indexing arrays, never for ordering
-  // output.
-  std::uint32_t id() const { return entry_ ? entry_->id : 0; }
+  std::string_view view() const;
+  bool empty() const { return id_ == 0; }
+  // No other symbol has it while its interner lives; 0 for the empty string. Neither dense nor the same from run to
+  // run: for hashing and for the order inside an index, never for ordering output.
+  std::uint32_t id() const { return id_; }
 
-  friend bool operator==(Symbol a, Symbol b) { return a.entry_ == b.entry_; }
+  friend bool operator==(Symbol, Symbol) = default;
   // By text, so that sorted output never depends on the order of interning.
   friend std::strong_ordering operator<=>(Symbol a, Symbol b) {
-    return a.entry_ == b.entry_ ? std::strong_ordering::equal : a.view() <=> b.view();
+    return a.id_ == b.id_ ? std::strong_ordering::equal : a.view() <=> b.view();
   }
 
  private:
   friend class Interner;
-  struct Entry {
-    std::uint32_t id;
-    std::uint32_t size;
-    const char* text() const { return reinterpret_cast<const char*>(this + 1); }
-  };
-  explicit Symbol(const Entry* entry) : entry_(entry) {}
-  const Entry* entry_ = nullptr;
+  explicit Symbol(std::uint32_t id) : id_(id) {}
+  std::uint32_t id_ = 0;  // where the text lies: chunk and offset, see SymbolTexts
 };
+
+// Where the texts of all interners lie, in chunks with a number each. It is the one table that
+// a whole process shares: through it a symbol can be read by whoever has it, without its interner, although it is half
+// the size of a pointer. In a cloud of a hundred thousand endpoints that halves the two million labels.
+//
+// Any thread may read; a chunk's owner alone writes it. There are at most 4 GB of text.
+class SymbolTexts {
+ public:
+  static constexpr std::uint32_t kChunkBytes = 1u << 16;  // so an offset has 16 bits, as has the number of a chunk
+  static constexpr std::uint32_t kChunks = 1u << 16;
+
+  // Gives the chunk a number that no living one has, never 0. Aborts if there is none left.
+  static std::uint32_t add(const char* chunk);
+  static void remove(std::uint32_t number) { chunks_[number].store(nullptr, std::memory_order_release); }
+
+  static const char* at(std::uint32_t id) {
+    return chunks_[id / kChunkBytes].load(std::memory_order_relaxed) + id % kChunkBytes;
+  }
+
+ private:
+  // Half a megabyte of address space, of which the parts in use are touched.
+  static inline constinit std::array<std::atomic<const char*>, kChunks> chunks_{};
+  static inline constinit std::atomic<std::uint32_t> next_{1};
+};
+
+inline std::string_view Symbol::view() const {
+  return empty() ? std::string_view() : unpack_text(SymbolTexts::at(id_));
+}
 
 class Interner {
  public:

@@ -91,6 +91,7 @@ struct Calculator::Stages {
   void take(model::DocumentChange&) {}
 
   void keep(const model::WorkloadEndpointChange& change) {
+    routes.keep(change.key);
     sets.keep(change.key);
     locals.keep(change.key);
   }
@@ -104,7 +105,7 @@ struct Calculator::Stages {
   void keep(const model::ProfileChange& change) { profiles.keep(change.key.name); }
   void keep(const model::IpPoolChange& change) { network.keep(change.key); }
   void keep(const model::NodeChange& change) { network.keep(change.key); }
-  void keep(const model::IpamBlockChange&) {}
+  void keep(const model::IpamBlockChange& change) { routes.keep(change.key); }
   void keep(const model::DocumentChange&) {}
 
   void erase_profile(Symbol name) {

@@ -11,6 +11,14 @@ std::string Arguments::value(std::string_view option, std::string_view otherwise
   return found == values_.end() ? std::string(otherwise) : found->second;
 }
 
+std::vector<std::string> Arguments::values(std::string_view option) const {
+  std::vector<std::string> all;
+  if (!has(option)) return all;
+  const std::string joined = value(option);
+  for (const std::string_view one : base::split(joined, '\0')) all.emplace_back(one);
+  return all;
+}
+
 struct ArgumentParser {
   const CommandHelp& command;
   std::span<const std::string> words;
@@ -36,6 +44,10 @@ struct ArgumentParser {
         return false;
       }
       value = words[next++];
+    }
+    if (option.repeatable && result.has(option.name)) {
+      result.values_.find(option.name)->second += '\0' + *value;
+      return true;
     }
     return result.values_.emplace(option.name, value.value_or("")).second;
   }

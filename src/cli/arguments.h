@@ -20,6 +20,7 @@ struct Option {
   std::string_view placeholder = {};  // empty: takes no value
   std::string_view help = {};
   bool required = false;
+  bool repeatable = false;
 };
 
 struct CommandHelp {
@@ -37,11 +38,13 @@ class Arguments {
  public:
   bool has(std::string_view option) const { return values_.contains(option); }
   std::string value(std::string_view option, std::string_view otherwise = {}) const;
+  // Of a repeatable option.
+  std::vector<std::string> values(std::string_view option) const;
   const std::vector<std::string>& positionals() const { return positionals_; }
 
  private:
   friend struct ArgumentParser;
-  std::map<std::string, std::string, std::less<>> values_;
+  std::map<std::string, std::string, std::less<>> values_;  // repeated ones separated by a zero byte
   std::vector<std::string> positionals_;
 };
 

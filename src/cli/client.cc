@@ -131,7 +131,16 @@ base::Result<Client::Stored> Client::read(const model::Kind& kind, std::string_v
   return Stored{key, *std::move(resource)};
 }
 
-base::Result<Resource> Client::create(Resource resource) {
+base::Result<Resource> Client::create(Resource resource) { return create_checked(std::move(resource), true); }
+
+base::Result<Resource> Client::create_part_of_pool(Resource part) { return create_checked(std::move(part), false); }
+
+base::Result<void> Client::remove_pool_only(std::string_view name) {
+  const model::Kind& kind = model::kinds::kIpPool;
+  return remove_key(model::resource_key(kind, {}, name), describe_id(kind, {}, name), {});
+}
+
+base::Result<Resource> Client::create_checked(Resource resource, bool check_others) {
   const model::Kind& kind = *resource.kind;
   if (auto ok = require_namespace(kind, resource.ns()); !ok) return base::fail(ok.error());
   if (auto ok = check_writable(resource, "create or apply"); !ok) return base::fail(ok.error());
@@ -151,7 +160,9 @@ base::Result<Resource> Client::create(Resource resource) {
   model::Problems problems;
   complete(resource, model::WriteReason::kCreate, problems);
   if (!problems.empty()) return base::fail(invalid(problems));
-  if (auto ok = check_references(resource); !ok) return base::fail(ok.error());
+  if (check_others) {
+    if (auto ok = check_references(resource); !ok) return base::fail(ok.error());
+  }
   validate(resource, problems);
   if (!problems.empty()) return base::fail(invalid(problems));
 

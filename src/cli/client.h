@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "ipam/access.h"
 #include "model/resource.h"
 #include "store/blocking.h"
 
@@ -23,6 +24,7 @@ struct ClientSources {
   std::function<std::string()> new_uid;
   std::function<std::string()> timestamp;
   std::function<void(base::Duration)> pause;
+  ipam::Sources ipam;
   std::function<void(std::string_view)> warn;  // one line for the operator, without newline
 };
 
@@ -52,6 +54,11 @@ class Client {
   base::Result<void> remove(const model::Kind& kind, std::string_view ns, std::string_view name,
                             std::string_view resource_version);
 
+  // For splitting a pool: create() although the pool that is being split still covers the addresses, and a removal that
+  // leaves their blocks to their hosts.
+  base::Result<model::Resource> create_part_of_pool(model::Resource part);
+  base::Result<void> remove_pool_only(std::string_view name);
+
   // ClusterInformation and the three built-in tiers (spec datamodel §2.8). Every step is tried; the first error is
   // returned.
   base::Result<void> ensure_initialized();
@@ -60,6 +67,7 @@ class Client {
   void set_dry_run(bool dry_run) { dry_run_ = dry_run; }
 
   store::BlockingStore& store() { return store_; }
+  const ipam::Sources& ipam_sources() const { return sources_.ipam; }
 
  private:
   struct Stored {
@@ -73,10 +81,12 @@ class Client {
                                        model::ReadReason why) const;
   base::Result<model::Resource> write_over(const Stored& before, model::Resource after);
 
+  base::Result<model::Resource> create_checked(model::Resource resource, bool check_others);
   base::Result<void> check_references(const model::Resource& resource);
   base::Result<void> check_pool_ranges(const model::Resource& pool);
   base::Result<void> check_tier_is_empty(std::string_view tier);
   base::Result<void> remove_pool(const Stored& pool, std::string_view resource_version);
+  base::Result<void> release_addresses_of(std::string_view node);
   base::Result<void> remove_node_objects(std::string_view node);
   base::Result<void> remove_key(const std::string& key, std::string_view id, std::string_view resource_version);
 

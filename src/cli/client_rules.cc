@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "base/strings.h"
 #include "cli/client.h"
+#include "ipam/ipam.h"
 #include "model/kinds/kinds.h"
 
 namespace cli {
@@ -24,6 +25,8 @@ constexpr std::string_view kBgpFilterRoot = "/calico/resources/v3/projectcalico.
 constexpr std::string_view kBlockRoot = "/calico/ipam/v2/assignment/";
 constexpr base::Duration kPoolPause =
     std::chrono::milliseconds(500);  // for allocators to notice that the pool is disabled
+// A person waits for the command: an unreachable datastore is reported at once.
+constexpr ipam::Patience kNoPatience = {.outage = {}};
 constexpr int kInitialisationTries = 5;
 constexpr base::Duration kInitialisationPause = std::chrono::seconds(1);
 
@@ -121,7 +124,42 @@ base::Result<void> Client::remove_pool(const Stored& pool, std::string_view reso
     if (!dry_run_) sources_.pause(kPoolPause);
     resource_version = {};
   }
+  const auto cidr = base::parse_cidr(model::text_of(pool.resource.spec(), "cidr"));
+  if (cidr && !dry_run_) {
+    ipam::Ipam ipam(store_, sources_.ipam, kNoPatience);
+    if (auto released = ipam.release_pool_affinities(*cidr); !released) return released;
+  }
   return remove_key(pool.key, pool.resource.id(), resource_version);
+}
+
+// What the node's endpoints and tunnels hold in IPAM, if anything (spec datamodel §4.10): Neutron's addresses are not
+// there. Upstream forgets the IPv6 tunnel.
+base::Result<void> Client::release_addresses_of(std::string_view node) {
+  std::vector<ipam::Release> addresses;
+  const auto add = [&](std::string_view text) {
+    const auto range = base::parse_cidr_or_address(text);
+    if (range && range->is_host()) addresses.push_back({.address = range->address});
+  };
+  const auto endpoints = list(model::kinds::kWorkloadEndpoint, {});
+  if (!endpoints) return base::fail(endpoints.error());
+  for (const Resource& endpoint : endpoints->items) {
+    const boost::json::value* networks = model::find(endpoint, "spec.ipNetworks");
+    if (model::text_of(endpoint.spec(), "node") != node || networks == nullptr || !networks->is_array()) continue;
+    for (const boost::json::value& network : networks->get_array()) {
+      if (network.is_string()) add(network.get_string().c_str());
+    }
+  }
+  if (const auto stored = read(model::kinds::kNode, {}, node)) {
+    for (const std::string_view path : {"bgp.ipv4IPIPTunnelAddr", "ipv4VXLANTunnelAddr", "ipv6VXLANTunnelAddr",
+                                        "wireguard.interfaceIPv4Address", "wireguard.interfaceIPv6Address"}) {
+      add(model::text_of(stored->resource.spec(), path));
+    }
+  }
+  if (addresses.empty() || dry_run_) return {};
+  const auto released = ipam::Ipam(store_, sources_.ipam, kNoPatience).release(addresses);
+  if (!released) return base::fail(released.error());
+  if (released->error) return base::fail(*released->error);
+  return {};
 }
 
 // Objects that mean nothing without their node. Absent ones and kinds that may not be deleted are no error.
@@ -133,24 +171,25 @@ base::Result<void> Client::remove_node_objects(std::string_view node) {
     return {};
   };
   const std::string own = "node." + std::string(node);
-  for (const model::Kind* kind : {&model::kinds::kWorkloadEndpoint, &model::kinds::kBgpPeer}) {
-    const auto objects = list(*kind, {});
+  const auto remove_of_node = [&](const model::Kind& kind) -> base::Result<void> {
+    const auto objects = list(kind, {});
     if (!objects) return base::fail(objects.error());
     for (const Resource& object : objects->items) {
       if (model::text_of(object.spec(), "node") != node) continue;
       if (auto ok = remove_quietly(object); !ok) return ok;
     }
+    return {};
+  };
+  if (auto ok = release_addresses_of(node); !ok) return ok;
+  if (auto ok = remove_of_node(model::kinds::kWorkloadEndpoint); !ok) return ok;
+  if (!dry_run_) {
+    if (auto ok = ipam::Ipam(store_, sources_.ipam, kNoPatience).forget_host(node); !ok) return ok;
   }
+  if (auto ok = remove_of_node(model::kinds::kBgpPeer); !ok) return ok;
   for (const model::Kind* kind : {&model::kinds::kFelixConfiguration, &model::kinds::kBgpConfiguration}) {
     if (auto ok = remove_quietly(model::make_resource(*kind, own)); !ok) return ok;
   }
-  const auto endpoints = list(model::kinds::kHostEndpoint, {});
-  if (!endpoints) return base::fail(endpoints.error());
-  for (const Resource& endpoint : endpoints->items) {
-    if (model::text_of(endpoint.spec(), "node") != node) continue;
-    if (auto ok = remove_quietly(endpoint); !ok) return ok;
-  }
-  return {};
+  return remove_of_node(model::kinds::kHostEndpoint);
 }
 
 base::Result<void> Client::ensure_initialized() {

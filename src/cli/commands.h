@@ -36,6 +36,22 @@ int run_explain(Session& session, const Arguments& arguments);
 int run_version(Session& session, const Arguments& arguments);
 int run_trace(Session& session, const Arguments& arguments);
 int run_plan(Session& session, const Arguments& arguments);
+int run_ipam_show(Session& session, const Arguments& arguments);
+int run_ipam_check(Session& session, const Arguments& arguments);
+int run_ipam_release(Session& session, const Arguments& arguments);
+int run_ipam_configure(Session& session, const Arguments& arguments);
+int run_ipam_split(Session& session, const Arguments& arguments);
+int run_node_init(Session& session, const Arguments& arguments);
+int run_node_status(Session& session, const Arguments& arguments);
+int run_node_checksystem(Session& session, const Arguments& arguments);
+
+int run_datastore_lock(Session& session, const Arguments& arguments);
+int run_datastore_unlock(Session& session, const Arguments& arguments);
+
+// The commands of several words, with their options.
+std::vector<Command> datastore_commands();
+std::vector<Command> ipam_commands();
+std::vector<Command> node_commands();
 
 std::span<const Command> all_commands();
 

@@ -1,7 +1,5 @@
 #include "cli/commands.h"
 
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,10 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/strings.h"
-#include "cli/environment.h"
-#include "os/loop_thread.h"
-#include "store/blocking.h"
-#include "store/memory_store.h"
+#include "cli/commands_fixture.h"
 #include "testing/temp_directory.h"
 
 namespace cli {
@@ -21,101 +16,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-constexpr std::string_view kRoot = "/calico/resources/v3/projectcalico.org/";
-
-// A store that somebody else owns.
-class BorrowedStore final : public store::Store {
- public:
-  explicit BorrowedStore(store::Store& owner) : owner_(owner) {}
-  std::unique_ptr<store::Subscription> subscribe(std::vector<std::string> prefixes, base::Loop& reader,
-                                                 store::EventHandler handler) override {
-    return owner_.subscribe(std::move(prefixes), reader, std::move(handler));
-  }
-  void read(store::ReadRequest request, const store::RequestOptions& options, base::Loop& loop,
-            store::Done<store::ReadReply> done) override {
-    owner_.read(std::move(request), options, loop, std::move(done));
-  }
-  void put(store::PutRequest request, const store::RequestOptions& options, base::Loop& loop,
-           store::Done<store::WriteReply> done) override {
-    owner_.put(std::move(request), options, loop, std::move(done));
-  }
-  void remove(store::RemoveRequest request, const store::RequestOptions& options, base::Loop& loop,
-              store::Done<store::WriteReply> done) override {
-    owner_.remove(std::move(request), options, loop, std::move(done));
-  }
-  void commit(store::Transaction request, const store::RequestOptions& options, base::Loop& loop,
-              store::Done<store::Revision> done) override {
-    owner_.commit(std::move(request), options, loop, std::move(done));
-  }
-  void compact(store::Revision revision, const store::RequestOptions& options, base::Loop& loop,
-               store::Done<store::Revision> done) override {
-    owner_.compact(revision, options, loop, std::move(done));
-  }
-  void status(const store::RequestOptions& options, base::Loop& loop, store::Done<store::StoreStatus> done) override {
-    owner_.status(options, loop, std::move(done));
-  }
-  std::string describe() const override { return owner_.describe(); }
-
- private:
-  store::Store& owner_;
-};
-
-// Everything printed is kept; identities and time are fixed; the datastore is in memory and outlives the runs.
-class FakeEnvironment final : public Environment {
- public:
-  FakeEnvironment() : memory_(home_.loop()) { home_.start(); }
-  ~FakeEnvironment() override { home_.stop(); }
-
-  void print(std::string_view text) override { output += text; }
-  void print_error(std::string_view text) override { output += text; }
-  base::Result<std::string> read_standard_input() override { return input; }
-  std::optional<std::string> variable(const std::string& name) const override {
-    const auto found = variables.find(name);
-    return found == variables.end() ? std::nullopt : std::optional(found->second);
-  }
-  std::string new_uid() override { return "00000000-0000-4000-8000-00000000000" + std::to_string(++ids_ % 10); }
-  std::string timestamp() override { return "2026-01-15T10:20:30Z"; }
-  void pause(base::Duration duration) override { paused += duration; }
-  base::Result<std::unique_ptr<store::Store>> open(const store::ConnectionSettings&) override {
-    return std::make_unique<BorrowedStore>(memory_);
-  }
-
-  store::MemoryStore& memory() { return memory_; }
-
-  std::string input;
-  std::string output;  // both streams, in the order of printing
-  std::map<std::string, std::string> variables = {{"ETCD_ENDPOINTS", "http://127.0.0.1:2379"}};
-  base::Duration paused{0};
-
- private:
-  int ids_ = 0;
-  os::LoopThread home_{"memory"};
-  store::MemoryStore memory_;
-};
-
-class Commands : public ::testing::Test {
- protected:
-  // Runs and returns what was printed; `status` keeps the exit status.
-  std::string run_command(std::vector<std::string> words, std::string input = {}) {
-    environment_.output.clear();
-    environment_.input = std::move(input);
-    status_ = run("percalectl", words, environment_);
-    return environment_.output;
-  }
-  std::string stored(const std::string& key) {
-    store::BlockingStore blocking(environment_.memory());
-    const auto item = blocking.get(std::string(kRoot) + key);
-    return item ? item->value : "";
-  }
-  void put_raw(const std::string& key, std::string value) {
-    store::BlockingStore blocking(environment_.memory());
-    ASSERT_TRUE(blocking.put(std::string(kRoot) + key, std::move(value)));
-  }
-
-  FakeEnvironment environment_;
-  int status_ = -1;
-};
 
 std::string pool(std::string_view name, std::string_view cidr, std::string_view rest = "") {
   return "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: " + std::string(name) +
@@ -655,6 +555,36 @@ TEST_F(Commands, PlanShowsChainsSetsAndRoutes) {
   const std::string json = run_command({"plan", "--node", "host-b", "-o", "json"});
   EXPECT_THAT(json, HasSubstr("\"cali-tw-tapdb\": [\n"));
   EXPECT_THAT(run_command({"plan"}), StartsWith("Usage:\n  percalectl plan --node=<NAME>"));
+}
+
+TEST_F(Commands, PlanShowsTunnels) {
+  const auto node = [](std::string_view name, std::string_view address, std::string_view tunnel) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: " + std::string(name) +
+           "}\nspec: {bgp: {ipv4Address: " + std::string(address) + ", ipv4IPIPTunnelAddr: 10.65.9.9}, " +
+           "ipv4VXLANTunnelAddr: " + std::string(tunnel) + "}\n";
+  };
+  run_command({"apply", "-f", "-"},
+              std::string(kCloud) +
+                  "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\n"
+                  "metadata: {name: default}\nspec: {interfacePrefix: tap}\n" +
+                  "---\napiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: guests}\n"
+                  "spec: {cidr: 10.65.0.0/16, vxlanMode: CrossSubnet, ipipMode: Never}\n" +
+                  node("host-a", "192.0.2.1/24", "10.65.9.1") + node("host-b", "198.51.100.2/24", "10.65.9.2"));
+  const std::string text = run_command({"plan", "--node", "host-b"});
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(text, HasSubstr("\ndevice vxlan.calico mtu 1450 address 10.65.9.2/32 vni 4096 port 4789 mac 66:"));
+  EXPECT_THAT(text, HasSubstr(" local 198.51.100.2 dev (interface of 198.51.100.2)\n"));
+  EXPECT_THAT(text, HasSubstr("\nneighbour 10.65.9.1 lladdr 66:"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("\nfdb 66:[0-9a-f:]* dst 192.0.2.1 dev vxlan.calico\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\nroute 10.65.0.7/32 via 10.65.9.1 dev vxlan.calico proto 3 metric 0 mtu 1450 onlink\n"));
+  EXPECT_THAT(text, Not(HasSubstr("tunl0")));
+  run_command({"apply", "-f", "-"}, node("host-a", "198.51.100.1/24", "10.65.9.1"));  // now in one subnet
+  EXPECT_THAT(
+      run_command({"plan", "--node", "host-b"}),
+      HasSubstr("\nroute 10.65.0.7/32 via 198.51.100.1 dev (interface of 198.51.100.2) proto 80 metric 0 onlink\n"));
+  const std::string json = run_command({"plan", "--node", "host-b", "-o", "json"});
+  EXPECT_THAT(json, HasSubstr("\"fdb\": [\n"));
 }
 
 TEST_F(Commands, ForeignCommandsGetTheirWords) {

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "node/host.h"
+#include "node/prober.h"
 #include "store/open_store.h"
 
 namespace cli {
@@ -27,6 +29,12 @@ class Environment {
   virtual std::string new_uid() = 0;    // a random UUID
   virtual std::string timestamp() = 0;  // now, RFC 3339 in UTC with seconds
   virtual void pause(base::Duration duration) = 0;
+  virtual base::WallTime wall() = 0;
+  virtual base::Instant now() = 0;
+  virtual double jitter() = 0;  // in [0, 1), for spreading retries
+
+  virtual node::Host& host() = 0;      // the machine, for the node commands
+  virtual node::Prober& prober() = 0;  // the same, for checksystem
 
   virtual base::Result<std::unique_ptr<store::Store>> open(const store::ConnectionSettings& settings) = 0;
 };

@@ -37,6 +37,16 @@ const std::string& kinds_text() {
   return kText;
 }
 
+// Commands of several words; a group of groups stands before its members.
+struct Group {
+  std::string_view name;
+  std::string_view summary;
+};
+constexpr Group kGroups[] = {{"datastore", "Manage the datastore."},
+                             {"datastore migrate", "Stop and resume the agents for work on the whole datastore."},
+                             {"ipam", "Show, check and repair the assignment of addresses."},
+                             {"node", "Set up this host as a node, show its state, check its system."}};
+
 std::vector<Command> make_commands() {
   const std::vector<Option> write_options = {kRequiredFile, kRecursive, kSkipEmpty, kDryRun, kConfig,
                                              kNamespace,    kContext,   kMismatch,  kHelp};
@@ -45,7 +55,7 @@ std::vector<Command> make_commands() {
     return options;
   };
   const std::string_view kinds = kinds_text();
-  return {
+  std::vector<Command> commands = {
       {{"create", "", "Create resources that do not exist yet.",
         with(write_options, {{"skip-exists", 0, {}, "A resource that exists is no error and stays as it is."}}), 0, 0,
         kinds},
@@ -160,6 +170,51 @@ std::vector<Command> make_commands() {
         0},
        run_version},
   };
+  for (std::vector<Command> (*more)() : {ipam_commands, node_commands, datastore_commands}) {
+    for (Command& command : more()) commands.push_back(std::move(command));
+  }
+  return commands;
+}
+
+std::string group_usage(std::string_view program, std::string_view group) {
+  return "Usage:\n  " + std::string(program) + " " + std::string(group) + " <command> [<args>...]\n";
+}
+
+std::string group_help(std::string_view program, const Group& group) {
+  std::string text = group_usage(program, group.name) + "\n" + std::string(group.summary) + "\n\n";
+  const std::string start = std::string(group.name) + " ";
+  const auto line = [&](std::string_view full, std::string_view summary) {
+    if (!full.starts_with(start) || full.find(' ', start.size()) != full.npos) return;
+    std::string name(full.substr(start.size()));
+    name.resize(std::max<std::size_t>(name.size() + 1, 14), ' ');
+    text += "    " + name + std::string(summary) + "\n";
+  };
+  for (const Group& inner : kGroups) line(inner.name, inner.summary);
+  for (const Command& command : all_commands()) line(command.help.name, command.help.summary);
+  return text + "\nSee '" + std::string(program) + " " + start +
+         "<command> --help' to read about a specific subcommand.\n";
+}
+
+// Joins the words of a grouped command into `name`; the exit status if there is none to run.
+std::optional<int> take_group(std::string_view program, std::string& name, std::vector<std::string>& words,
+                              Environment& environment) {
+  const auto group = std::ranges::find(kGroups, name, [](const Group& g) { return std::string(g.name); });
+  if (group == std::end(kGroups)) return std::nullopt;
+  if (words.empty()) {
+    environment.print_error(group_usage(program, name));
+    return 1;
+  }
+  const bool help = words.front() == "-h" || words.front() == "--help";
+  const std::string full = name + " " + words.front();
+  const bool command = std::ranges::any_of(all_commands(), [&](const Command& c) { return c.help.name == full; });
+  const bool known = command || std::ranges::any_of(kGroups, [&](const Group& inner) { return inner.name == full; });
+  if (help || !known) {
+    environment.print(group_help(program, *group));
+    return help ? 0 : 1;
+  }
+  name = full;
+  words.erase(words.begin());
+  return command ? std::nullopt : take_group(program, name, words, environment);
 }
 
 constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"panic", LogLevel::kPanic}, {"fatal", LogLevel::kFatal},
@@ -191,7 +246,12 @@ std::string overview(std::string_view program, std::span<const ForeignCommand> f
     padded.resize(std::max<std::size_t>(padded.size() + 1, 14), ' ');
     text += "    " + padded + std::string(summary) + "\n";
   };
-  for (const Command& command : all_commands()) line(command.help.name, command.help.summary);
+  for (const Command& command : all_commands()) {
+    if (command.help.name.find(' ') == std::string_view::npos) line(command.help.name, command.help.summary);
+  }
+  for (const Group& group : kGroups) {
+    if (group.name.find(' ') == std::string_view::npos) line(group.name, group.summary);
+  }
   for (const ForeignCommand& command : foreign) line(command.name, command.summary);
   text += "\nOptions:\n";
   const std::string help = help_text(program, global_options());
@@ -314,11 +374,12 @@ int run(std::string_view program, std::span<const std::string> arguments, Enviro
         std::span<const ForeignCommand> foreign) {
   TopLevel top = read_top_level(program, arguments, environment, foreign);
   if (top.finished) return *top.finished;
-  const std::string& name = top.rest.front();
+  std::string name = top.rest.front();
   std::vector<std::string> words(top.rest.begin() + 1, top.rest.end());
   for (const ForeignCommand& command : foreign) {
     if (command.name == name) return command.run(words);
   }
+  if (const auto finished = take_group(program, name, words, environment)) return *finished;
   const auto command =
       std::ranges::find(all_commands(), name, [](const Command& c) { return std::string(c.help.name); });
   if (command == all_commands().end()) {

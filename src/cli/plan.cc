@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "config/derived.h"
 #include "config/tracker.h"
+#include "dataplane/tunnel_routes.h"
 #include "dataplane/workload_interfaces.h"
 #include "model/resource_text.h"
 #include "render/iptables/names.h"
@@ -132,11 +133,13 @@ class FamilyPlan {
     text_ += "COMMIT\n";
   }
 
-  void add_route(const std::string& route) {
-    text_ += "route " + route + "\n";
-    if (!json_["routes"].is_array()) json_["routes"].emplace_array();
-    json_["routes"].get_array().push_back(json::string(route));
+  // Neighbours and forwarding entries of the tunnels.
+  void add_line(std::string_view word, std::string_view list, const std::string& line) {
+    text_ += std::string(word) + " " + line + "\n";
+    if (!json_[list].is_array()) json_[list].emplace_array();
+    json_[list].get_array().push_back(json::string(line));
   }
+  void add_route(const std::string& route) { add_line("route", "routes", route); }
 
   json::object take() { return std::move(json_); }
 
@@ -157,14 +160,88 @@ class FamilyPlan {
   json::object json_;
 };
 
+// The datastore does not say which MTU a host's interfaces have, nor what they are called.
+constexpr std::uint32_t kAssumedHostMtu = 1500;
+
+// What tunnels add to one family: the device, what it knows about other hosts, and the routes.
+class TunnelPlan {
+ public:
+  TunnelPlan(const calc::State& state, const dataplane::TunnelSettings& settings, base::Symbol self)
+      : state_(state), settings_(settings) {
+    const auto node = state.nodes.find(self);
+    if (node == state.nodes.end()) return;
+    hosts_ = {node->second.host_ipv4, node->second.host_ipv6};
+    self_ = self;
+  }
+
+  void add_to(FamilyPlan& plan, Family family) const {
+    const bool v4 = family == Family::kIpv4;
+    const auto& host = v4 ? hosts_.first : hosts_.second;
+    if (v4) add_device(plan, dataplane::ipip_spec(settings_), {});
+    std::optional<std::string> parent;
+    if (host) parent = "(interface of " + base::to_string(*host) + ")";
+    add_device(plan, dataplane::vxlan_spec(settings_, family, host, kAnyIndex), parent);
+    std::map<base::Symbol, dataplane::Vtep> others;
+    for (const auto& [name, node] : state_.nodes) {
+      if (name == self_) continue;
+      if (const auto vtep = dataplane::vtep_of(name.view(), node, family)) others.emplace(name, *vtep);
+    }
+    const std::string device(dataplane::vxlan_device(family));
+    if (settings_.vxlan(family)) {
+      for (const reconcile::Neighbour& entry : dataplane::tunnel_neighbours(others)) {
+        plan.add_line("neighbour", "neighbours",
+                      reconcile::to_string(reconcile::NeighbourEntry{0, entry, true}, device));
+      }
+      for (const auto& [mac, remote] : dataplane::tunnel_fdb(others)) {
+        plan.add_line("fdb", "fdb", reconcile::to_string(reconcile::FdbEntry{0, mac, remote}, device));
+      }
+    }
+    for (const auto& [destination, route] : state_.routes) {
+      if (destination.family() != family) continue;
+      const auto other = others.find(route.node);
+      const auto vtep = other == others.end() ? std::nullopt : std::optional(other->second);
+      const auto placed = dataplane::place_route(destination, route, vtep, parent, settings_);
+      if (placed) plan.add_route(reconcile::to_string(placed->route, placed->interface));
+    }
+  }
+
+ private:
+  static constexpr reconcile::IfIndex kAnyIndex = 1;
+
+  static void add_device(FamilyPlan& plan, const std::optional<reconcile::DeviceSpec>& spec,
+                         const std::optional<std::string>& parent) {
+    if (!spec) return;
+    std::string line = spec->name + " mtu " + std::to_string(spec->mtu) + " address " +
+                       base::to_string(base::Prefix::host(spec->address));
+    if (spec->kind == reconcile::DeviceKind::kVxlan) {
+      line += " vni " + std::to_string(spec->vxlan.vni) + " port " + std::to_string(spec->vxlan.port) + " mac " +
+              base::to_string(spec->vxlan.mac);
+      if (spec->vxlan.source) line += " local " + base::to_string(*spec->vxlan.source);
+      if (parent) line += " dev " + *parent;
+    }
+    plan.add_line("device", "devices", line);
+  }
+
+  const calc::State& state_;
+  const dataplane::TunnelSettings& settings_;
+  base::Symbol self_;
+  std::pair<std::optional<base::IpAddress>, std::optional<base::IpAddress>> hosts_;
+};
+
 }  // namespace
 
 base::Result<Plan> make_plan(World& world, std::string_view node) {
   HostView view = world.view_of(node);
   const config::Configuration configuration = configuration_of(view.documents, node);
-  if (configuration.resolved.text(P::kWorkloadSourceSpoofing) == "Any") view = world.view_of(node, true);
-  const render::Settings settings = agent::render_settings(
-      configuration.resolved, encapsulation_of(configuration.resolved, view.state), world.intern(node), true);
+  const bool spoofing = configuration.resolved.text(P::kWorkloadSourceSpoofing) == "Any";
+  const config::Encapsulation encapsulation = encapsulation_of(configuration.resolved, view.state);
+  const calc::RouteSource source = agent::route_source(configuration.resolved, encapsulation);
+  if (spoofing || source != calc::RouteSource::kNone) view = world.view_of(node, spoofing, source);
+  const render::Settings settings =
+      agent::render_settings(configuration.resolved, encapsulation, world.intern(node), true);
+  const dataplane::TunnelSettings tunnel_settings = agent::tunnel_settings(
+      configuration.resolved, encapsulation, agent::mtus(configuration.resolved, encapsulation, kAssumedHostMtu));
+  const TunnelPlan tunnels(view.state, tunnel_settings, world.intern(node));
   auto renderer = render::iptables::Renderer::create(settings);
   if (!renderer) return base::fail(renderer.error());
   const render::iptables::RenderChanges changes = renderer->apply(view.snapshot);
@@ -176,6 +253,10 @@ base::Result<Plan> make_plan(World& world, std::string_view node) {
   }
   plan.text = "# Node " + std::string(node) +
               ": what an agent there would program with the iptables back end, as far as the datastore says.\n";
+  if (tunnel_settings.any()) {
+    plan.text +=
+        "# Tunnels: if the smallest MTU of the host's interfaces is " + std::to_string(kAssumedHostMtu) + ".\n";
+  }
   const dataplane::WorkloadSettings routes = workload_settings(configuration.resolved, settings);
   for (const Family family : render::kFamilies) {
     if (family == Family::kIpv6 && !settings.ipv6) continue;
@@ -187,6 +268,7 @@ base::Result<Plan> make_plan(World& world, std::string_view node) {
         if (route.key.prefix.family() == family) part.add_route(reconcile::to_string(route, interface));
       }
     }
+    tunnels.add_to(part, family);
     plan.json[family == Family::kIpv4 ? "ipv4" : "ipv6"] = part.take();
   }
   return plan;

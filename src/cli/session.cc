@@ -36,6 +36,10 @@ base::Result<Client*> Session::client(const Arguments& arguments) {
           .new_uid = [this] { return environment_.new_uid(); },
           .timestamp = [this] { return environment_.timestamp(); },
           .pause = [this](base::Duration duration) { environment_.pause(duration); },
+          .ipam = {.wall = [this] { return environment_.wall(); },
+                   .now = [this] { return environment_.now(); },
+                   .jitter = [this] { return environment_.jitter(); },
+                   .pause = [this](base::Duration duration) { environment_.pause(duration); }},
           .warn = [this](std::string_view text) { environment_.print_error("Warning: " + std::string(text) + "\n"); }});
   return client_.get();
 }

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "os/event_loop.h"
 #include "os/files.h"
+#include "os/random.h"
 
 namespace cli {
 namespace {
@@ -17,6 +18,15 @@ namespace {
 constexpr std::size_t kMaxInputBytes = 256u << 20;
 
 }  // namespace
+
+SystemEnvironment::SystemEnvironment(char** variables)
+    : variables_(variables),
+      jitter_(os::make_jitter()),
+      host_(node::make_system_host()),
+      prober_(node::make_system_prober()) {}
+
+base::WallTime SystemEnvironment::wall() { return os::SystemClock().wall(); }
+base::Instant SystemEnvironment::now() { return os::SystemClock().now(); }
 
 void SystemEnvironment::print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

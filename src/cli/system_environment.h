@@ -2,6 +2,9 @@
 // randomness.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cli/environment.h"
@@ -11,7 +14,7 @@ namespace cli {
 class SystemEnvironment final : public Environment {
  public:
   // `variables` as main() receives them: "NAME=value" texts ended by a null pointer. They must outlive the object.
-  explicit SystemEnvironment(char** variables) : variables_(variables) {}
+  explicit SystemEnvironment(char** variables);
 
   void print(std::string_view text) override;
   void print_error(std::string_view text) override;
@@ -20,10 +23,18 @@ class SystemEnvironment final : public Environment {
   std::string new_uid() override;
   std::string timestamp() override;
   void pause(base::Duration duration) override;
+  base::WallTime wall() override;
+  base::Instant now() override;
+  double jitter() override { return jitter_(); }
+  node::Host& host() override { return *host_; }
+  node::Prober& prober() override { return *prober_; }
   base::Result<std::unique_ptr<store::Store>> open(const store::ConnectionSettings& settings) override;
 
  private:
   char** variables_;
+  std::function<double()> jitter_;
+  std::unique_ptr<node::Host> host_;
+  std::unique_ptr<node::Prober> prober_;
   base::NullLog log_;
   base::MetricRegistry metrics_;
 };

@@ -21,9 +21,9 @@ base::Result<World> World::read(store::BlockingStore& store) {
   return world;
 }
 
-HostView World::view_of(std::string_view hostname, bool allow_source_spoofing) {
+HostView World::view_of(std::string_view hostname, bool allow_source_spoofing, calc::RouteSource routes) {
   model::Decoder decoder({.hostname = std::string(hostname), .allow_source_spoofing = allow_source_spoofing}, *names_);
-  calc::Calculator calculator{std::string(hostname)};
+  calc::Calculator calculator{std::string(hostname), routes};
   HostView view;
   for (const store::KeyValue& item : items_) {
     model::Decoder::Output decoded;

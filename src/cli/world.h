@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/symbol.h"
+#include "calc/network/route_resolver.h"
 #include "calc/output.h"
 #include "model/update.h"
 #include "store/blocking.h"
@@ -29,7 +30,8 @@ class World {
   // Everything an agent reads, at one revision.
   static base::Result<World> read(store::BlockingStore& store);
 
-  HostView view_of(std::string_view hostname, bool allow_source_spoofing = false);
+  HostView view_of(std::string_view hostname, bool allow_source_spoofing = false,
+                   calc::RouteSource routes = calc::RouteSource::kNone);
 
   const std::vector<store::KeyValue>& items() const { return items_; }
   base::Symbol intern(std::string_view text) { return names_->intern(text); }

@@ -96,12 +96,6 @@ Result<DatastoreSettings> finish(Draft draft) {
 
 }  // namespace
 
-Result<DatastoreSettings> datastore_from_environment(const Environment& environment) {
-  auto draft = common_layer(environment);
-  if (!draft) return fail(std::move(draft).error());
-  return finish(*std::move(draft));
-}
-
 Result<DatastoreSettings> datastore_settings(const Environment& environment, const Resolved& resolved) {
   auto draft = common_layer(environment);
   if (!draft) return fail(std::move(draft).error());

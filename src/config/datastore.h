@@ -29,8 +29,6 @@ struct DatastoreSettings {
   friend bool operator==(const DatastoreSettings&, const DatastoreSettings&) = default;
 };
 
-// Only the common layer; for the command line and for other programs that have no Felix parameters.
-base::Result<DatastoreSettings> datastore_from_environment(const Environment& environment);
 base::Result<DatastoreSettings> datastore_settings(const Environment& environment, const Resolved& resolved);
 
 }  // namespace config

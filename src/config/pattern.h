@@ -15,6 +15,8 @@ class Pattern {
   explicit Pattern(const std::vector<std::string>& expressions);
   explicit Pattern(const std::string& expression) : Pattern(std::vector<std::string>{expression}) {}
   ~Pattern();
+  Pattern(const Pattern&) = delete;
+  Pattern& operator=(const Pattern&) = delete;
   Pattern(Pattern&&) noexcept;
   Pattern& operator=(Pattern&&) noexcept;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/path_metric.h"
 #include "kernel/set_changes.h"
 
 namespace dataplane {
@@ -20,6 +21,15 @@ reconcile::RouteOwnership ownership(const Settings& settings, base::Family famil
   out.device_protocol = settings.workload.route_protocol;
   out.remove_external = settings.remove_external_routes;
   out.workload_prefixes = settings.render.interface_prefixes;
+  out.own_interfaces = {std::string(vxlan_device(family))};
+  out.hand_over = Tunnels::kHandOver;
+  return out;
+}
+
+// Entries on a VXLAN device that is not used any more stay while it does.
+reconcile::NeighbourOwnership arp_ownership(const Settings& settings) {
+  reconcile::NeighbourOwnership out{base::Family::kIpv4, settings.render.interface_prefixes, {}};
+  if (settings.tunnels.vxlan_v4) out.own_interfaces.emplace_back(vxlan_device(base::Family::kIpv4));
   return out;
 }
 
@@ -61,12 +71,10 @@ Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::Metr
       routes(ports.routes, ports.conntrack, loop, ownership(settings, which)) {}
 
 Dataplane::PathMetrics::PathMetrics(base::MetricRegistry& metrics) {
-  constexpr std::string_view kName = "percale_path_seconds";
-  constexpr std::string_view kHelp = "Time from etcd event to kernel commit, by step (docs/hot-path.md).";
-  render = metrics.summary(kName, kHelp, {{"step", "render"}});
-  sets = metrics.summary(kName, kHelp, {{"step", "ipset"}});
-  rules = metrics.summary(kName, kHelp, {{"step", "restore"}});
-  routes = metrics.summary(kName, kHelp, {{"step", "route"}});
+  render = base::path_summary(metrics, "render");
+  sets = base::path_summary(metrics, "ipset");
+  rules = base::path_summary(metrics, "restore");
+  routes = base::path_summary(metrics, "route");
 }
 
 base::Result<std::unique_ptr<Dataplane>> Dataplane::create(base::Loop& loop, base::Log& log,
@@ -93,14 +101,20 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
               ? nullptr
               : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, *ports.iptables_v6,
                                               hooks_of(renderer_), base::Family::kIpv6)),
-      arp_(ports.neighbours, {base::Family::kIpv4, settings_.render.interface_prefixes, {}}),
-      interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl}, log),
+      arp_(ports.neighbours, arp_ownership(settings_)),
+      interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl, ports.devices},
+                  log),
       path_(metrics),
       apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
       first_apply_time_(
           metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
       failures_(metrics.counter("felix_int_dataplane_failures", "Turns that left something to be retried.")),
       total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")) {
+  if (ports.devices != nullptr && ports.fdb != nullptr) {
+    const Tunnels::Parts parts{v4_->routes,   v6_ ? &v6_->routes : nullptr, arp_, ports.neighbours, *ports.fdb,
+                               *ports.devices};
+    tunnels_ = std::make_unique<Tunnels>(settings_.tunnels, parts, loop, log, metrics);
+  }
   planes_.push_back(v4_.get());
   if (v6_) planes_.push_back(v6_.get());
   for (const FamilyPlane* plane : planes_) {
@@ -125,6 +139,9 @@ void Dataplane::update(const calc::Output& output) {
   const render::iptables::RenderChanges changes =
       snapshot ? renderer_.apply(std::get<calc::Snapshot>(output)) : renderer_.apply(std::get<calc::Delta>(output));
   track_workloads(output);
+  if (tunnels_) {
+    tunnels_->update(snapshot ? std::get<calc::Snapshot>(output).all : std::get<calc::Delta>(output).changes, snapshot);
+  }
   take(changes);
   path_.render.observe(seconds(loop_.now() - started));
   snapshot_seen_ = snapshot_seen_ || snapshot;
@@ -167,6 +184,7 @@ void Dataplane::track_workloads(const calc::Output& output) {
   }
   for (const auto& [key, workload] : changes.workloads) replace(key, workload);
   for (const model::WorkloadEndpointKey& key : changes.workloads_removed) replace(key, nullptr);
+  interfaces_changed_ = interfaces_changed_ || !touched.empty();
   follow_interfaces(touched);
   for (const model::HostEndpointKey& key : changes.host_endpoints_removed) host_removed_.insert(key);
   for (const auto& [key, endpoint] : changes.host_endpoints) {
@@ -194,13 +212,17 @@ void Dataplane::follow_interfaces(const std::set<std::string>& names) {
 
 void Dataplane::on_link(const kernel::Link& link) {
   interfaces_.link(link);
+  if (tunnels_) tunnels_->link(link);
+  interfaces_changed_ = interfaces_changed_ || !running_.contains(link.name);
   running_[link.name] = link.running;
   schedule();
 }
 
 void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
   interfaces_.link_gone(name);
+  if (tunnels_) tunnels_->link_gone(name);
   running_.erase(name);
+  interfaces_changed_ = true;
   if (host_interfaces_.erase(name) > 0) take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
@@ -209,12 +231,14 @@ void Dataplane::on_addresses(const std::string& name, const std::set<base::IpAdd
   if (settings_.render.is_workload_interface(name)) return;
   host_interfaces_[name] = addresses;
   if (!links_in_sync_) return;  // one change for all of them, when the picture is complete
+  if (tunnels_) tunnels_->host_interfaces(host_interfaces_);
   take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
 
 void Dataplane::on_links_in_sync() {
   links_in_sync_ = true;
+  if (tunnels_) tunnels_->host_interfaces(host_interfaces_);
   take(renderer_.set_host_interfaces(host_interfaces_));
   schedule();
 }
@@ -228,6 +252,7 @@ void Dataplane::resync() {
     plane->rules.request_read_back();
   }
   arp_.request_resync();
+  if (tunnels_) tunnels_->request_resync();
   schedule();
 }
 
@@ -264,8 +289,12 @@ void Dataplane::turn() {
   }
 
   const base::Instant routes_started = loop_.now();
-  for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+  if (tunnels_) note(turn, tunnels_->apply(), "tunnels");
+  turn.tunnels_ready = !tunnels_ || tunnels_->ready();
   note(turn, arp_.apply(), "static ARP");
+  if (settings_.program_routes) {
+    for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+  }
   note(turn, interfaces_.configure(), "sysctls");
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
@@ -291,6 +320,7 @@ void Dataplane::end_of_turn(Turn& turn) {
   publish_statuses();
   publish_host_statuses();
   publish_gauges();
+  look_for_misconfiguration();
   const double took = seconds(loop_.now() - turn.started);
   if (!first_turn_done_) {
     first_turn_done_ = true;
@@ -301,11 +331,13 @@ void Dataplane::end_of_turn(Turn& turn) {
     arm_refresh(routes_timer_, settings_.routes_refresh, [this] {
       for (FamilyPlane* plane : planes_) plane->routes.request_resync();
       arp_.request_resync();
+      if (tunnels_) tunnels_->request_resync();
     });
     listener_.on_first_turn();
   } else {
     apply_time_.observe(took);
   }
+  if (turn.tunnels_ready && !std::exchange(tunnels_told_, true)) listener_.on_tunnels_ready();
   known_problems_ = std::move(turn.problems);
   clean_ = turn.clean;
   if (clean_) {
@@ -345,7 +377,7 @@ void Dataplane::arm_retry(const Turn& turn) {
   retry_timer_ = loop_.after(*after, [this] { schedule(); });
 }
 
-void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh) {
+void Dataplane::arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh) {
   if (interval <= base::Duration{}) return;
   timer = loop_.after(interval, [this, &timer, interval, refresh] {
     refresh();
@@ -384,8 +416,11 @@ void Dataplane::publish_statuses() {
       continue;
     }
     const EndpointStatus status = up ? EndpointStatus::kUp : EndpointStatus::kDown;
-    if (entry.told == status) continue;
+    const auto& details = entry.workload->interface;
+    const bool same = entry.told_interface && (entry.told_interface == details || *entry.told_interface == *details);
+    if (entry.told == status && same) continue;
     entry.told = status;
+    entry.told_interface = details;
     listener_.on_workload_status(key, entry.workload->interface, status);
   }
   status_dirty_ = std::move(later);
@@ -436,7 +471,30 @@ void Dataplane::publish_gauges() {
   add("route", published_.routes, now.routes);
   add("neighbour", published_.neighbours, now.neighbours);
   add("sysctl", published_.sysctls, now.sysctls);
+  add("tunnel", published_.tunnels, now.tunnels);
   published_ = now;
+}
+
+// Rules reach a guest only through an interface whose name begins as the configuration says: with the wrong prefix
+// nobody is protected, and nothing else fails.
+void Dataplane::look_for_misconfiguration() {
+  if (!std::exchange(interfaces_changed_, false)) return;
+  std::string now;
+  const auto matches = [this](const std::string& name) { return settings_.render.is_workload_interface(name); };
+  const auto stray = std::find_if(by_interface_.begin(), by_interface_.end(),
+                                  [&](const auto& entry) { return !entry.second.empty() && !matches(entry.first); });
+  if (stray != by_interface_.end()) {
+    now = "endpoints of this host name an interface that InterfacePrefix does not cover, for instance " + stray->first +
+          "; such a guest is not protected. Correct InterfacePrefix, or the endpoint";
+  } else if (!by_interface_.empty() &&
+             std::none_of(running_.begin(), running_.end(), [&](const auto& link) { return matches(link.first); })) {
+    now =
+        "this host has endpoints, but no interface whose name begins as InterfacePrefix says. Either no guest has been "
+        "started yet, or InterfacePrefix is wrong and guests are not protected";
+  }
+  if (now == misconfiguration_) return;
+  if (!now.empty()) log_.warning("dataplane.interface_prefix", now, {{"endpoints", workloads_.size()}});
+  misconfiguration_ = std::move(now);
 }
 
 WriteCounts Dataplane::writes() const {
@@ -448,6 +506,7 @@ WriteCounts Dataplane::writes() const {
   }
   counts.neighbours = arp_.counters().writes;
   counts.sysctls = interfaces_.sysctl_writes();
+  counts.tunnels = interfaces_.mtu_writes() + (tunnels_ ? tunnels_->writes() : 0);
   return counts;
 }
 

@@ -5,7 +5,7 @@
 //
 //   1 IP sets: create, fill           4 when the rules are in: destroy sets no longer named
 //   2 rules: start the restore        5 tell which endpoints are up
-//   3 routes, ARP, sysctls meanwhile
+//   3 tunnel devices, ARP, routes, sysctls meanwhile
 //
 // Nothing is written before the first calc::Snapshot and the first complete picture of the interfaces are both there:
 // an agent that restarts leaves the rules of its predecessor in force until then. The first change after idle is
@@ -30,6 +30,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "calc/output.h"
+#include "dataplane/tunnels.h"
 #include "dataplane/workload_interfaces.h"
 #include "kernel/conntrack.h"
 #include "kernel/ipset_syncer.h"
@@ -45,7 +46,9 @@ namespace dataplane {
 struct Settings {
   render::Settings render;
   WorkloadSettings workload;
+  TunnelSettings tunnels;
   std::uint32_t max_set_elements = 1'048'576;                // MaxIpsetSize
+  bool program_routes = true;                                // false: RouteSyncDisabled
   bool remove_external_routes = true;                        // RemoveExternalRoutes
   base::Duration sets_refresh = std::chrono::seconds(90);    // IpsetsRefreshInterval; zero or less: never
   base::Duration routes_refresh = std::chrono::seconds(90);  // RouteRefreshInterval
@@ -62,6 +65,9 @@ struct Ports {
   kernel::Sysctl& sysctl;
   kernel::IptablesTool& iptables_v4;
   kernel::IptablesTool* iptables_v6;  // null without IPv6
+  // Both or none. Without them there are no tunnels, and guests keep the MTU they have.
+  kernel::DeviceKernel* devices = nullptr;
+  kernel::FdbKernel* fdb = nullptr;
 };
 
 enum class EndpointStatus : std::uint8_t { kUp, kDown, kError };
@@ -70,7 +76,7 @@ enum class EndpointStatus : std::uint8_t { kUp, kDown, kError };
 class Listener {
  public:
   virtual ~Listener() = default;
-  // What is told is what changed; no status means that the endpoint is gone.
+  // What is told is what changed, status or interface; no status means that the endpoint is gone.
   virtual void on_workload_status(const model::WorkloadEndpointKey& key,
                                   const std::shared_ptr<const model::WorkloadInterface>& interface,
                                   std::optional<EndpointStatus> status) = 0;
@@ -79,6 +85,8 @@ class Listener {
   virtual void on_first_turn() = 0;
   // After the first turn that left nothing: the kernel is as wanted.
   virtual void on_in_sync() = 0;
+  // Once: tunnels are up and routes lead into them, as far as they can be had. BIRD may now stop making these routes.
+  virtual void on_tunnels_ready() {}
   // Interfaces can no longer be watched: the process must start afresh.
   virtual void on_failed(const base::Error& error) = 0;
 };
@@ -91,7 +99,8 @@ struct WriteCounts {
   std::uint64_t routes = 0;
   std::uint64_t neighbours = 0;
   std::uint64_t sysctls = 0;
-  std::uint64_t total() const { return sets + rules + routes + neighbours + sysctls; }
+  std::uint64_t tunnels = 0;  // devices, their MTU and tables
+  std::uint64_t total() const { return sets + rules + routes + neighbours + sysctls + tunnels; }
 };
 
 class Dataplane final : public kernel::LinkListener {
@@ -101,6 +110,8 @@ class Dataplane final : public kernel::LinkListener {
                                                                        base::MetricRegistry& metrics, Settings settings,
                                                                        const Ports& ports, Listener& listener);
   ~Dataplane() override;
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
 
   void update(const calc::Output& output);
 
@@ -137,6 +148,7 @@ class Dataplane final : public kernel::LinkListener {
     int pending = 0;         // families whose rules are not in yet
     bool clean = true;       // nothing left to retry
     bool unwritten = false;  // a table could not be read or written
+    bool tunnels_ready = false;  // and the routes into them written
     std::optional<base::Duration> retry_after;
     std::set<std::string> problems;
   };
@@ -159,10 +171,11 @@ class Dataplane final : public kernel::LinkListener {
   void end_of_turn(Turn& turn);
   void note(Turn& turn, const kernel::ApplyReport& report, std::string_view what);
   void arm_retry(const Turn& turn);
-  void arm_refresh(base::TimerId& timer, base::Duration interval, std::function<void()> refresh);
+  void arm_refresh(base::TimerId& timer, base::Duration interval, const std::function<void()>& refresh);
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
+  void look_for_misconfiguration();
 
   base::Loop& loop_;
   base::Log& log_;
@@ -176,6 +189,7 @@ class Dataplane final : public kernel::LinkListener {
   std::vector<FamilyPlane*> planes_;
   kernel::NeighbourSyncer arp_;
   WorkloadInterfaces interfaces_;
+  std::unique_ptr<Tunnels> tunnels_;  // null without ports for them
 
   bool snapshot_seen_ = false;
   bool links_in_sync_ = false;
@@ -187,6 +201,7 @@ class Dataplane final : public kernel::LinkListener {
   std::uint64_t written_turn_ = 0;        // the last one whose rules are in, and so are those of all before
   bool clean_ = true;                     // the turn that ended last left nothing
   std::set<std::string> known_problems_;  // of the turn that ended last: logged already
+  bool tunnels_told_ = false;
   base::Duration backoff_{};
   base::TimerId retry_timer_{};
   base::TimerId sets_timer_{};
@@ -195,6 +210,7 @@ class Dataplane final : public kernel::LinkListener {
   struct Workload {
     std::shared_ptr<const calc::LocalWorkload> workload;
     std::optional<EndpointStatus> told;
+    std::shared_ptr<const model::WorkloadInterface> told_interface;
     std::string placed;       // the interface that it owns and is active on, or none
     std::uint64_t since = 0;  // the turn that writes the first rules for that
   };
@@ -205,6 +221,8 @@ class Dataplane final : public kernel::LinkListener {
   std::set<model::HostEndpointKey> host_removed_;
   render::HostInterfaces host_interfaces_;
   std::map<std::string, bool> running_;  // by interface, for host endpoint status
+  bool interfaces_changed_ = true;       // since the last look for a misconfiguration
+  std::string misconfiguration_;         // as last logged
 
   PathMetrics path_;
   base::Summary apply_time_;

@@ -21,7 +21,8 @@ using ::testing::HasSubstr;
 struct Told final : Listener {
   void on_workload_status(const model::WorkloadEndpointKey& key, const std::shared_ptr<const model::WorkloadInterface>&,
                           std::optional<EndpointStatus> status) override {
-    history.push_back(key.name);
+    const auto known = statuses.find(key.name);
+    if (!status || known == statuses.end() || known->second != *status) history.push_back(key.name);
     if (status) {
       statuses[key.name] = *status;
     } else {
@@ -57,9 +58,12 @@ struct World {
       }
     }
     cleaner.slow = false;
-    Settings settings;
     settings.render.interface_prefixes = {"tap"};
     settings.render.ipv6 = settings.workload.ipv6 = false;
+    make();
+  }
+  void make() {
+    plane.reset();
     auto made =
         Dataplane::create(loop, log, metrics, settings, {sets, routes, cleaner, neighbours, sysctl, v4, nullptr}, told);
     plane = std::move(*made);
@@ -99,6 +103,7 @@ struct World {
   kernel::FakeSysctl sysctl;
   kernel::FakeIptables v4{loop};
   Told told;
+  Settings settings;
   std::unique_ptr<Dataplane> plane;
 };
 
@@ -230,6 +235,32 @@ TEST(Dataplane, AnEndpointThatKeepsChangingStaysUp) {
     w.loop.advance(milliseconds(3));
   }
   EXPECT_THAT(w.told.history, ::testing::IsEmpty());
+}
+
+TEST(Dataplane, AnInterfacePrefixThatFitsNothingIsSaid) {
+  World w;
+  w.start();
+  w.loop.advance(seconds(1));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 0);
+  w.plane->on_link_gone("tap1", 7);
+  w.loop.advance(seconds(1));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 1);  // no such interface at all
+  w.link("tap1", 9);
+  w.plane->update(calc::Delta{w.guest({}, "qvo2", "vm2", "10.65.0.3")});
+  w.loop.advance(std::chrono::minutes(10));
+  EXPECT_EQ(w.log.events["dataplane.interface_prefix"], 2);  // an endpoint whose interface is nobody's
+}
+
+TEST(Dataplane, RoutesAreLeftAloneWhenThatIsAskedFor) {
+  for (const bool program : {true, false}) {
+    World w;
+    w.settings.program_routes = program;
+    w.make();
+    w.start();
+    w.loop.advance(seconds(1));
+    EXPECT_EQ(w.plane->writes().routes, program ? 1u : 0u);
+    EXPECT_EQ(w.told.statuses["vm1"], EndpointStatus::kUp);
+  }
 }
 
 TEST(Dataplane, ARefusedRuleIsLoggedOnce) {

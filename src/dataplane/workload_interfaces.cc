@@ -59,6 +59,9 @@ void WorkloadInterfaces::link(const kernel::Link& link) {
   Interface& entry = interfaces_[link.name];
   const bool came_up = link.running && !entry.running;
   entry.running = link.running;
+  entry.index = link.index;
+  if (entry.workload && link.mtu > entry.mtu) unconfigured_.insert(link.name);  // somebody raised it
+  entry.mtu = link.mtu;
   if (came_up || !link.running) entry.configured = false;
   if (entry.workload) {
     if (came_up) unconfigured_.insert(link.name);
@@ -94,6 +97,7 @@ kernel::ApplyReport WorkloadInterfaces::configure() {
     auto done = kernel::configure_interface(syncers_.sysctl, wanted, log_, counters_);
     touched_.insert(name);
     entry.configured = done.has_value();
+    limit_mtu(name, entry, report);
     if (!done) {
       unconfigured_.insert(name);
       report.retry = true;
@@ -101,6 +105,22 @@ kernel::ApplyReport WorkloadInterfaces::configure() {
     }
   }
   return report;
+}
+
+// A guest that sends more than fits into a tunnel would have to be told for each destination.
+void WorkloadInterfaces::limit_mtu(const std::string& name, const Interface& interface, kernel::ApplyReport& report) {
+  if (syncers_.devices == nullptr || settings_.largest_mtu == 0 || interface.mtu <= settings_.largest_mtu) return;
+  reconcile::DeviceEdit edit;
+  edit.kind = reconcile::DeviceEdit::Kind::kSetMtu;
+  edit.index = interface.index;
+  edit.spec.name = name;
+  edit.mtu = settings_.largest_mtu;
+  ++mtu_writes_;
+  if (auto done = syncers_.devices->apply(edit); !done) {
+    unconfigured_.insert(name);
+    report.retry = true;
+    report.problems.push_back({"MTU of " + name, std::move(done).error()});
+  }
 }
 
 bool WorkloadInterfaces::up(const std::string& interface) const {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "calc/output.h"
 #include "kernel/apply_report.h"
+#include "kernel/device.h"
 #include "kernel/link.h"
 #include "kernel/neighbour.h"
 #include "kernel/route_syncer.h"
@@ -32,6 +33,9 @@ struct WorkloadSettings {
   std::optional<base::IpAddress> route_source_v6;
   bool floating_ips = false;    // FloatingIPs=Enabled; OpenStack endpoints have theirs always
   std::string rp_filter = "1";  // kernel::default_rp_filter()
+  // kernel::Mtus::workload where there are tunnels: what a guest may send so that it fits into them. Interfaces with a
+  // larger MTU get this one. 0: left alone.
+  std::uint32_t largest_mtu = 0;
 };
 
 // The routes that a workload's addresses and floating IPs need on its interface, both families. Pure.
@@ -44,6 +48,7 @@ class WorkloadInterfaces {
     kernel::RouteSyncer* routes_v6;  // null without IPv6
     kernel::NeighbourSyncer& arp;
     kernel::Sysctl& sysctl;
+    kernel::DeviceKernel* devices;  // null: MTUs are left alone
   };
 
   WorkloadInterfaces(WorkloadSettings settings, Syncers syncers, base::Log& log);
@@ -53,7 +58,7 @@ class WorkloadInterfaces {
   void link(const kernel::Link& link);
   void link_gone(const std::string& name);
 
-  // Sysctls of running interfaces that are new, came up, or failed before. What fails stays to be tried again.
+  // Sysctls and MTU of running interfaces that are new, came up, or failed before. What fails stays to be tried again.
   kernel::ApplyReport configure();
 
   // True if the endpoint on `interface` is active, its interface runs, and its sysctls are set.
@@ -62,13 +67,17 @@ class WorkloadInterfaces {
   std::set<std::string> take_touched();
 
   std::uint64_t sysctl_writes() const { return counters_.writes; }
+  std::uint64_t mtu_writes() const { return mtu_writes_; }
 
  private:
   struct Interface {
     std::shared_ptr<const calc::LocalWorkload> workload;
     bool running = false;
     bool configured = false;  // sysctls written since it last came up
+    kernel::IfIndex index = 0;
+    std::uint32_t mtu = 0;
   };
+  void limit_mtu(const std::string& name, const Interface& interface, kernel::ApplyReport& report);
   void publish_wants(const std::string& name, const Interface& interface);
   void forget_if_unused(const std::string& name);
 
@@ -76,6 +85,7 @@ class WorkloadInterfaces {
   Syncers syncers_;
   base::Log& log_;
   kernel::SyncCounters counters_;
+  std::uint64_t mtu_writes_ = 0;
   std::map<std::string, Interface> interfaces_;
   std::set<std::string> unconfigured_;
   std::set<std::string> touched_;

@@ -121,7 +121,7 @@ void NetlinkConntrackCleaner::start_pass() {
 
 Result<> NetlinkConntrackCleaner::send_request() {
   Batch batch;
-  begin(batch, IPCTNL_MSG_CT_GET, NLM_F_DUMP, running_.begin()->is_v4() ? AF_INET : AF_INET6);
+  begin(batch, IPCTNL_MSG_CT_GET, NLM_F_DUMP, netlink::family_number(running_.begin()->family()));
   batch.end();
   auto sequence = reader_.send(batch);
   if (!sequence) return fail(std::move(sequence).error());

@@ -1,10 +1,8 @@
 // What a change of IP sets costs: the planner and messages alone (fake kernel), and with the real kernel when run as
 // root, in a network namespace of its own.
-#include <sched.h>
-#include <unistd.h>
-
 #include <benchmark/benchmark.h>
 
+#include "kernel/bench_namespace.h"
 #include "kernel/ipset_fake.h"
 #include "kernel/ipset_netlink.h"
 #include "kernel/ipset_syncer.h"
@@ -24,8 +22,7 @@ std::vector<IpSetMember> many(std::int64_t count) {
 }
 
 std::unique_ptr<kernel::NetlinkIpSets> real_kernel(benchmark::State& state) {
-  static const bool inside = ::geteuid() == 0 && ::unshare(CLONE_NEWNET) == 0;
-  if (!inside) {
+  if (!kernel::bench::enter_fresh_namespace()) {
     state.SkipWithError("needs root");
     return nullptr;
   }

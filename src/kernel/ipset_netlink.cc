@@ -27,7 +27,6 @@ using reconcile::IpSetFailure;
 using reconcile::IpSetHeader;
 using reconcile::IpSetMember;
 using reconcile::IpSetOutcome;
-using reconcile::IpSetShape;
 using reconcile::IpSetType;
 
 constexpr int kSubsystem = NFNL_SUBSYS_IPSET << 8;
@@ -42,8 +41,6 @@ constexpr std::size_t kMembersPerMessage = 1100;
 // small sets start smaller than the kernel's default of 1024 buckets (8 KiB each).
 constexpr std::uint32_t kSmallestHash = 64;
 constexpr std::uint32_t kLargestFirstHash = 65536;
-
-std::uint8_t family_number(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
 
 // Newest revision whose meaning this code knows.
 std::uint8_t known_revision(IpSetType type) {
@@ -65,7 +62,7 @@ std::string refusal_text(int code) {
     case IPSET_ERR_PROTOCOL: return "kernel and agent disagree about the message";
     case IPSET_ERR_FIND_TYPE: return "the kernel has no such set type";
     case IPSET_ERR_MAX_SETS: return "too many sets";
-    case IPSET_ERR_BUSY: return "set is in use by a rule";
+    case IPSET_ERR_BUSY:
     case IPSET_ERR_REFERENCED: return "set is in use by a rule";
     case IPSET_ERR_EXIST_SETNAME2: return "second set name is taken or missing";
     case IPSET_ERR_TYPE_MISMATCH: return "sets have different types";
@@ -83,7 +80,7 @@ IpSetFailure failure_of(IpSetEdit::Kind kind, int code) {
   switch (code) {
     case 0: return IpSetFailure::kNone;
     case ENOENT: return IpSetFailure::kMissing;
-    case EEXIST: return IpSetFailure::kExists;
+    case EEXIST:
     case IPSET_ERR_EXIST: return IpSetFailure::kExists;
     case IPSET_ERR_EXIST_SETNAME2:
       return kind == IpSetEdit::Kind::kRename ? IpSetFailure::kExists : IpSetFailure::kMissing;
@@ -199,7 +196,7 @@ std::uint8_t NetlinkIpSets::revision_of(IpSetType type, Family family) {
   Batch batch;
   begin(batch, IPSET_CMD_TYPE);
   batch.put_text(IPSET_ATTR_TYPENAME, reconcile::to_string(type));
-  batch.put_u8(IPSET_ATTR_FAMILY, family_number(family));
+  batch.put_u8(IPSET_ATTR_FAMILY, netlink::family_number(family));
   batch.end();
   std::uint8_t revision = 0;
   auto replies = socket_.execute(batch);
@@ -260,7 +257,7 @@ void NetlinkIpSets::add_create(Batch& batch, const IpSetEdit& edit) {
   batch.put_text(IPSET_ATTR_SETNAME, edit.set);
   batch.put_text(IPSET_ATTR_TYPENAME, reconcile::to_string(edit.shape.type));
   batch.put_u8(IPSET_ATTR_REVISION, revision_of(edit.shape.type, family));
-  batch.put_u8(IPSET_ATTR_FAMILY, family_number(family));
+  batch.put_u8(IPSET_ATTR_FAMILY, netlink::family_number(family));
   const std::size_t data = batch.nest(IPSET_ATTR_DATA);
   batch.put_be32(IPSET_ATTR_HASHSIZE, first_hash_size(edit.expected_size));
   batch.put_be32(IPSET_ATTR_MAXELEM, edit.shape.max_elements);

@@ -13,6 +13,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/path_metric.h"
+
 namespace kernel {
 namespace {
 
@@ -45,9 +47,8 @@ IptablesMetrics iptables_metrics(base::MetricRegistry& registry, base::Family fa
   metrics.restore_errors = registry.counter("felix_iptables_restore_errors", "Number of iptables-restore errors.");
   metrics.save_calls = registry.counter("felix_iptables_save_calls", "Number of iptables-save calls.");
   metrics.save_errors = registry.counter("felix_iptables_save_errors", "Number of iptables-save errors.");
-  metrics.start =
-      registry.summary("percale_path_seconds", "Time from etcd event to kernel commit, by step (docs/hot-path.md).",
-                       {{"step", "start"}});
+  metrics.start = base::path_summary(registry, "start");
+  metrics.exec = registry.summary("felix_exec_time_micros", "Time to start iptables-restore.");
   for (const render::iptables::Table table : kTables) {
     const base::MetricLabels labels{{"ip_version", version}, {"table", std::string(to_string(table))}};
     metrics.chains[table] = registry.gauge("felix_iptables_chains", "Number of active iptables chains.", labels);
@@ -253,6 +254,7 @@ void IptablesSyncer::finish_write(Writing writing, ToolResult result) {
   busy_ = false;
   slowest_restore_ = std::max(slowest_restore_, result.run_time);
   metrics_.start.observe(std::chrono::duration<double>(result.start_time).count());
+  metrics_.exec.observe(std::chrono::duration<double, std::micro>(result.start_time).count());
   last_write_ = loop_.now();
   check_interval_ = std::max<base::Duration>(options_.first_check, 2 * (slowest_save_ + slowest_restore_));
   if (!result.ok) return write_failed(std::move(writing), result);

@@ -48,6 +48,7 @@ struct IptablesMetrics {
   render::iptables::PerTable<base::Gauge> chains, rules;
   render::iptables::PerTable<base::Counter> lines;
   base::Summary start;  // percale_path_seconds, docs/hot-path.md
+  base::Summary exec;   // felix_exec_time_micros: the same in Calico's unit
 };
 IptablesMetrics iptables_metrics(base::MetricRegistry& registry, base::Family family);
 

@@ -4,7 +4,8 @@
 
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
+
+#include "kernel/netlink/table.h"
 
 namespace kernel {
 namespace {
@@ -20,7 +21,23 @@ using reconcile::NeighbourEntry;
 
 constexpr std::size_t kNeighbourAttributes = NDA_MAX + 1;
 
-unsigned char family_number(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
+void put_edit(Batch& batch, const NeighbourEdit& edit) {
+  const bool remove = edit.kind == NeighbourEdit::Kind::kRemove;
+  if (remove) {
+    batch.begin(RTM_DELNEIGH, 0);
+  } else {
+    batch.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+  }
+  ndmsg header{};
+  header.ndm_family = netlink::family_number(edit.entry.neighbour.address.family());
+  header.ndm_ifindex = static_cast<int>(edit.entry.interface);
+  header.ndm_state = NUD_PERMANENT;
+  header.ndm_type = RTN_UNICAST;
+  batch.header(header);
+  batch.put_address(NDA_DST, edit.entry.neighbour.address);
+  if (!remove) batch.put(NDA_LLADDR, edit.entry.neighbour.mac.bytes);
+  batch.end();
+}
 
 NeighbourReply reply_of(const NeighbourEdit& edit, const netlink::Reply& reply) {
   const bool remove = edit.kind == NeighbourEdit::Kind::kRemove;
@@ -64,45 +81,14 @@ Result<std::vector<NeighbourEntry>> NetlinkNeighbours::list(Family family) {
   Batch batch;
   batch.begin(RTM_GETNEIGH, 0);
   ndmsg header{};
-  header.ndm_family = family_number(family);
+  header.ndm_family = netlink::family_number(family);
   batch.header(header);
   batch.end();
-  std::vector<NeighbourEntry> entries;
-  auto done = socket_.dump(
-      batch, "list neighbours", [&] { entries.clear(); },
-      [&](const netlink::Message& message) {
-        if (message.type != RTM_NEWNEIGH) return;
-        if (auto entry = parse_neighbour_message(message.payload)) entries.push_back(*entry);
-      });
-  if (!done) return fail(std::move(done).error());
-  return entries;
+  return netlink::read_table<NeighbourEntry>(socket_, batch, "list neighbours", RTM_NEWNEIGH, parse_neighbour_message);
 }
 
 Result<std::vector<NeighbourReply>> NetlinkNeighbours::apply(std::span<const NeighbourEdit> edits) {
-  std::vector<NeighbourReply> replies;
-  if (edits.empty()) return replies;
-  Batch batch;
-  for (const NeighbourEdit& edit : edits) {
-    const bool remove = edit.kind == NeighbourEdit::Kind::kRemove;
-    if (remove) {
-      batch.begin(RTM_DELNEIGH, 0);
-    } else {
-      batch.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
-    }
-    ndmsg header{};
-    header.ndm_family = family_number(edit.entry.neighbour.address.family());
-    header.ndm_ifindex = static_cast<int>(edit.entry.interface);
-    header.ndm_state = NUD_PERMANENT;
-    header.ndm_type = RTN_UNICAST;
-    batch.header(header);
-    batch.put_address(NDA_DST, edit.entry.neighbour.address);
-    if (!remove) batch.put(NDA_LLADDR, edit.entry.neighbour.mac.bytes);
-    batch.end();
-  }
-  auto answers = socket_.execute(batch);
-  if (!answers) return fail(std::move(answers).error().in("neighbours"));
-  for (std::size_t i = 0; i < edits.size(); ++i) replies.push_back(reply_of(edits[i], (*answers)[i]));
-  return replies;
+  return netlink::change_table<NeighbourReply>(socket_, edits, "neighbours", put_edit, reply_of);
 }
 
 ApplyReport NeighbourSyncer::apply() {

@@ -5,10 +5,11 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include "kernel/netlink/table.h"
+
 namespace kernel {
 namespace {
 
-using base::Error;
 using base::fail;
 using base::Family;
 using base::Result;
@@ -24,8 +25,6 @@ using reconcile::RouteType;
 
 constexpr std::size_t kRouteAttributes = RTA_MAX + 1;
 constexpr std::size_t kMetricAttributes = RTAX_MAX + 1;
-
-unsigned char family_number(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
 
 RouteType type_of(unsigned char number) {
   switch (number) {
@@ -70,7 +69,7 @@ bool parse_attributes(Bytes bytes, const rtmsg& header, std::uint32_t wanted_tab
 void put_route(Batch& batch, const Route& route, bool remove) {
   const RouteAttributes& attributes = route.attributes;
   rtmsg header{};
-  header.rtm_family = family_number(route.key.prefix.family());
+  header.rtm_family = netlink::family_number(route.key.prefix.family());
   header.rtm_dst_len = route.key.prefix.length;
   header.rtm_tos = route.key.tos;
   header.rtm_table = RT_TABLE_MAIN;
@@ -92,6 +91,17 @@ void put_route(Batch& batch, const Route& route, bool remove) {
     batch.put_u32(RTAX_MTU, attributes.mtu);
     batch.end_nest(metrics);
   }
+}
+
+void put_edit(Batch& batch, const RouteEdit& edit) {
+  const bool remove = edit.kind == RouteEdit::Kind::kRemove;
+  if (remove) {
+    batch.begin(RTM_DELROUTE, 0);
+  } else {
+    batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+  }
+  put_route(batch, edit.route, remove);
+  batch.end();
 }
 
 RouteReply reply_of(const RouteEdit& edit, const netlink::Reply& reply) {
@@ -141,47 +151,28 @@ Result<std::vector<Route>> NetlinkRoutes::dump(Family family, reconcile::IfIndex
   Batch batch;
   batch.begin(RTM_GETROUTE, 0);
   rtmsg header{};
-  header.rtm_family = family_number(family);
+  header.rtm_family = netlink::family_number(family);
   // Filters only where the kernel checks them; otherwise parse_route_message() and the caller filter.
   if (socket_.strict()) header.rtm_table = RT_TABLE_MAIN;
   batch.header(header);
   if (socket_.strict() && interface != 0) batch.put_u32(RTA_OIF, interface);
   batch.end();
-  std::vector<Route> routes;
-  auto done = socket_.dump(
-      batch, "list routes", [&] { routes.clear(); },
-      [&](const netlink::Message& message) {
-        if (message.type != RTM_NEWROUTE) return;
-        auto route = parse_route_message(message.payload, kMainTable);
-        if (!route || (interface != 0 && route->attributes.interface != interface)) return;
-        routes.push_back(std::move(*route));
-      });
-  if (!done) {
-    const int number = done.error().error_number();
-    if (number == ENOENT || number == ENODEV) return routes;  // no table, or no such interface: no routes
-    return fail(std::move(done).error());
+  const auto parse = [&](Bytes payload) {
+    auto route = parse_route_message(payload, kMainTable);
+    if (route && interface != 0 && route->attributes.interface != interface) route.reset();
+    return route;
+  };
+  auto routes = netlink::read_table<Route>(socket_, batch, "list routes", RTM_NEWROUTE, parse);
+  if (!routes) {
+    const int number = routes.error().error_number();
+    // No table, or no such interface: no routes.
+    if (number == ENOENT || number == ENODEV) return std::vector<Route>{};
   }
   return routes;
 }
 
 Result<std::vector<RouteReply>> NetlinkRoutes::apply(std::span<const RouteEdit> edits) {
-  std::vector<RouteReply> replies;
-  if (edits.empty()) return replies;
-  Batch batch;
-  for (const RouteEdit& edit : edits) {
-    const bool remove = edit.kind == RouteEdit::Kind::kRemove;
-    if (remove) {
-      batch.begin(RTM_DELROUTE, 0);
-    } else {
-      batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    }
-    put_route(batch, edit.route, remove);
-    batch.end();
-  }
-  auto answers = socket_.execute(batch);
-  if (!answers) return fail(std::move(answers).error().in("routes"));
-  for (std::size_t i = 0; i < edits.size(); ++i) replies.push_back(reply_of(edits[i], (*answers)[i]));
-  return replies;
+  return netlink::change_table<RouteReply>(socket_, edits, "routes", put_edit, reply_of);
 }
 
 }  // namespace kernel

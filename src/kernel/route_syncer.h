@@ -32,6 +32,10 @@ class RouteSyncer {
   void want(reconcile::RouteClass owner, std::string_view interface, std::span<const reconcile::Route> routes) {
     planner_.want(owner, interface, routes);
   }
+  void change(reconcile::RouteClass owner, std::string_view interface, std::span<const reconcile::Route> set,
+              std::span<const reconcile::RouteKey> gone) {
+    planner_.change(owner, interface, set, gone);
+  }
   void interface_present(std::string_view name, reconcile::IfIndex index, bool running) {
     planner_.interface_present(name, index, running, clock_.now());
   }

@@ -1,17 +1,20 @@
 #include "lab/command.h"
 
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
+#include <map>
 #include <optional>
 
 #include <fmt/core.h>
 
+#include "lab/convergence.h"
 #include "lab/demo/demo.h"
 #include "lab/holder.h"
 #include "lab/lab.h"
 #include "lab/matrix.h"
 #include "lab/ready.h"
+#include "lab/tunnel.h"
 #include "lab/verdicts.h"
 
 namespace lab {
@@ -21,48 +24,97 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kUsage =
     "usage: percalectl lab COMMAND [NAME]\n"
-    "  up [NAME] [--agent PATH|none] [--backend nft|legacy] [--env NAME=VALUE]\n"
-    "                     three hosts, a router, etcd and six guests; --agent runs another Calico-compatible agent\n"
+    "  up [NAME] [--topology reflector|mesh|reflectors|racks] [--hosts N] [--pool-mode MODE] [--patience FACTOR]\n"
+    "     [--agent PATH|none] [--backend nft|legacy] [--env NAME=VALUE]\n"
+    "                     three hosts, a router, etcd and six guests; --agent runs another Calico-compatible agent;\n"
+    "                     MODE: none (default), direct, ipip, ipip-cross-subnet, vxlan, vxlan-cross-subnet\n"
     "  status [NAME]      hosts, agents, BGP sessions, guests\n"
     "  matrix [NAME]      real packets between all guests, compared with the policies; exit status 1 on any "
     "difference\n"
+    "  tunnel [NAME]      sizes and strangers at the tunnel between two subnets; exit status 1 if one is wrong\n"
+    "  pool MODE [NAME]   change the encapsulation of the guests' pools while everything runs\n"
     "  exec NAME NODE -- COMMAND...   run a program in a host or guest, or in \"router\" or \"etcd\"\n"
     "  down [NAME|--all]  take it away, also what a crash left\n"
     "  demo [NAME] [--keep] [--cut SECONDS]   the narrated run: nine steps, each checked, about a minute; takes up's "
     "options too\n"
+    "  demo [NAME] --tunnel ipip|vxlan [--keep]   the narrated run of a tunnel, eight steps\n"
+    "  convergence [--guests N] [--quick]   how fast routes come and go; a minute, or seven without --quick, which "
+    "waits "
+    "for the hold time\n"
     "NAME is \"lab\" unless given. All commands need root.\n";
 
 constexpr auto kReadyLimit = 40s;
 
 struct Options {
   std::string name = "lab";
+  Topology topology;
+  int patience = 1;
+  std::optional<PoolMode> mode;         // of "pool"
+  std::optional<Encapsulation> tunnel;  // of "demo"
   AgentOptions agent;
   bool all = false;
   bool keep = false;
+  bool quick = false;
+  int guests = ConvergenceOptions{}.guests;
   bool named = false;
   int cut_seconds = DemoOptions{}.cut_seconds;
   std::string problem;
 };
 
-Options parse(std::span<const std::string> arguments) {
+// The value of an option; false if it is not understood.
+using Taker = std::function<bool(Options&, const std::string&)>;
+
+bool take_number(const std::string& text, int& number) {
+  const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return bad == std::errc() && end == text.data() + text.size() && number > 0;
+}
+
+template <typename T, typename U>
+bool take(std::optional<T> value, U& target) {
+  if (value) target = *value;
+  return value.has_value();
+}
+
+std::optional<Encapsulation> parse_tunnel(std::string_view text) {
+  if (text == "ipip") return Encapsulation::kIpip;
+  if (text == "vxlan") return Encapsulation::kVxlan;
+  return std::nullopt;
+}
+
+const std::map<std::string, Taker>& takers() {
+  static const std::map<std::string, Taker> kTakers = {
+      {"--agent", [](Options& o, const std::string& v) { return o.agent.program = v, true; }},
+      {"--backend", [](Options& o, const std::string& v) { return o.agent.backend = v, true; }},
+      {"--env", [](Options& o, const std::string& v) { return o.agent.environment.push_back(v), true; }},
+      {"--cut", [](Options& o, const std::string& v) { return take_number(v, o.cut_seconds); }},
+      {"--guests", [](Options& o, const std::string& v) { return take_number(v, o.guests); }},
+      {"--hosts", [](Options& o, const std::string& v) { return take_number(v, o.topology.hosts); }},
+      {"--patience", [](Options& o, const std::string& v) { return take_number(v, o.patience); }},
+      {"--topology", [](Options& o, const std::string& v) { return take(parse_fabric(v), o.topology.fabric); }},
+      {"--pool-mode", [](Options& o, const std::string& v) { return take(parse_pool_mode(v), o.topology.pool); }},
+      {"--tunnel", [](Options& o, const std::string& v) { return take(parse_tunnel(v), o.tunnel); }}};
+  return kTakers;
+}
+
+Options parse(std::string_view command, std::span<const std::string> arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    const bool takes_value = word == "--agent" || word == "--backend" || word == "--env" || word == "--cut";
-    if (takes_value && i + 1 == arguments.size()) {
+    const auto taker = takers().find(word);
+    if (taker != takers().end() && i + 1 == arguments.size()) {
       options.problem = word + " needs a value";
-    } else if (word == "--agent") {
-      options.agent.program = arguments[++i];
-    } else if (word == "--backend") {
-      options.agent.backend = arguments[++i];
-    } else if (word == "--env") {
-      options.agent.environment.push_back(arguments[++i]);
-    } else if (word == "--cut") {
-      options.cut_seconds = std::atoi(arguments[++i].c_str());
+    } else if (taker != takers().end()) {
+      if (!taker->second(options, arguments[++i])) {
+        options.problem = fmt::format("{} does not take '{}'", word, arguments[i]);
+      }
     } else if (word == "--all") {
       options.all = true;
+    } else if (word == "--quick") {
+      options.quick = true;
     } else if (word == "--keep") {
       options.keep = true;
+    } else if (command == "pool" && !options.mode && parse_pool_mode(word)) {
+      options.mode = parse_pool_mode(word);
     } else if (!options.named && is_lab_name(word)) {
       options.name = word;
       options.named = true;
@@ -70,6 +122,7 @@ Options parse(std::span<const std::string> arguments) {
       options.problem = fmt::format("'{}' is not understood here", word);
     }
   }
+  if (options.problem.empty()) options.problem = problem_of(options.topology);
   return options;
 }
 
@@ -79,9 +132,10 @@ int complain(const base::Error& error) {
 }
 
 int up(const Options& options) {
-  auto lab = Lab::create({.lab = options.name}, options.agent);
+  auto lab = Lab::create({.lab = options.name},
+                         {.topology = options.topology, .agent = options.agent, .patience = options.patience});
   if (!lab) return complain(lab.error());
-  const std::string problem = wait_until(kReadyLimit, [&] { return not_ready(**lab); });
+  const std::string problem = wait_until(kReadyLimit * options.patience, [&] { return not_ready(**lab); });
   if (!problem.empty()) {
     fmt::print(stderr, "percalectl lab: up, but not ready: {}\n", problem);
     return 1;
@@ -94,6 +148,8 @@ int up(const Options& options) {
 int status(const Options& options) {
   auto lab = Lab::open({.lab = options.name});
   if (!lab) return complain(lab.error());
+  fmt::print("topology {}, pool {}\n", to_string((*lab)->plan().topology.fabric),
+             to_string((*lab)->plan().topology.pool));
   for (const Host& host : (*lab)->plan().hosts) {
     const auto pid = (*lab)->agent_pid(host);
     fmt::print("{:<8} {:<18} agent {:<18} etcd {}\n", host.name, base::to_string(host.v4),
@@ -127,6 +183,29 @@ int matrix(const Options& options) {
   return report->differences() == 0 ? 0 : 1;
 }
 
+int tunnel(const Options& options) {
+  auto lab = Lab::open({.lab = options.name});
+  if (!lab) return complain(lab.error());
+  auto findings = check_tunnel(**lab);
+  if (!findings) return complain(findings.error());
+  bool good = true;
+  for (const Finding& finding : *findings) {
+    fmt::print("{}: {}; seen: {}\n", finding.good ? "good" : "WRONG", finding.what, finding.seen);
+    good = good && finding.good;
+  }
+  return good ? 0 : 1;
+}
+
+int pool(const Options& options) {
+  auto lab = Lab::open({.lab = options.name});
+  if (!lab) return complain(lab.error());
+  if (!options.mode || (*lab)->plan().topology.pool == PoolMode::kNone || *options.mode == PoolMode::kNone) {
+    return complain(base::Error::invalid("pool needs a mode other than none, and a lab that was started with one"));
+  }
+  auto changed = (*lab)->set_pool_mode(*options.mode);
+  return changed ? 0 : complain(changed.error());
+}
+
 int exec(std::span<const std::string> arguments) {
   if (arguments.size() < 4 || arguments[2] != "--") {
     fmt::print(stderr, "{}", kUsage);
@@ -157,9 +236,20 @@ int demo(const Options& options) {
   DemoOptions wanted;
   if (options.named) wanted.name = options.name;
   wanted.agent = options.agent;
+  wanted.patience = options.patience;
   wanted.keep = options.keep;
   wanted.cut_seconds = options.cut_seconds;
-  return run_demo(wanted);
+  return options.tunnel ? run_tunnel_demo(wanted, *options.tunnel) : run_demo(wanted);
+}
+
+int convergence(const Options& options) {
+  ConvergenceOptions wanted;
+  if (options.named) wanted.name = options.name;
+  wanted.agent = options.agent;
+  wanted.patience = options.patience;
+  wanted.guests = options.guests;
+  wanted.wait_for_hold_time = !options.quick;
+  return measure_convergence(wanted);
 }
 
 }  // namespace
@@ -171,13 +261,14 @@ int run_command(std::span<const std::string> arguments) {
   if (command == "exec") return exec(rest);
   using Action = int (*)(const Options&);
   static const std::map<std::string, Action> kActions = {
-      {"up", up}, {"status", status}, {"matrix", matrix}, {"down", down}, {"demo", demo}};
+      {"up", up},     {"status", status}, {"matrix", matrix}, {"tunnel", tunnel},
+      {"pool", pool}, {"down", down},     {"demo", demo},     {"convergence", convergence}};
   const auto action = kActions.find(command);
   if (action == kActions.end()) {
     fmt::print(stderr, "{}", kUsage);
     return command == "help" || command == "--help" ? 0 : 2;
   }
-  const Options options = parse(rest);
+  const Options options = parse(command, rest);
   if (!options.problem.empty()) {
     fmt::print(stderr, "percalectl lab {}: {}\n{}", command, options.problem, kUsage);
     return 2;

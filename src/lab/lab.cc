@@ -21,7 +21,7 @@
 #include "base/strings.h"
 #include "bgp/generator.h"
 #include "bgp/runtime/bird_control.h"
-#include "lab/router.h"
+#include "lab/ready.h"
 #include "os/event_loop.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -38,6 +38,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint16_t kEtcdPort = 2379;
 constexpr std::uint16_t kHealthPort = 9099;
+constexpr auto kLeavingLimit = 10s;  // from a change that makes agents leave until the last has left
 
 // Mount points that hosts need and that a fresh system may lack. Removed again with the last lab, if a lab made them.
 constexpr const char* kMountPoints[] = {"/etc/calico", "/var/lib/calico", "/etc/bird"};
@@ -107,10 +108,11 @@ int ask_readiness() {
 
 }  // namespace
 
-std::string management_port(const Host& host) { return "m-" + host.name; }
-
-Lab::Lab(Paths paths, AgentOptions agent)
-    : paths_(std::move(paths)), agent_(std::move(agent)), plan_(standard_plan()) {}
+Lab::Lab(Paths paths, LabOptions options)
+    : paths_(std::move(paths)),
+      agent_(std::move(options.agent)),
+      patience_(options.patience),
+      plan_(make_plan(options.topology)) {}
 
 std::vector<std::string> Lab::all(const std::string& root) {
   std::vector<std::string> names;
@@ -122,12 +124,17 @@ std::vector<std::string> Lab::all(const std::string& root) {
   return names;
 }
 
-Result<std::unique_ptr<Lab>> Lab::create(const Paths& paths, AgentOptions agent) {
+Result<std::unique_ptr<Lab>> Lab::create(const Paths& paths, LabOptions options) {
+  if (const std::string problem = problem_of(options.topology); !problem.empty()) return fail(Error::invalid(problem));
+  if (!options.agent.program.empty() && options.topology.fabric != Fabric::kReflector) {
+    return fail(
+        Error::invalid("only percaled writes BIRD's configuration; other agents need the fabric \"reflector\""));
+  }
   if (::geteuid() != 0) return fail(Error(base::ErrorKind::kDenied, "a lab needs root: it makes network namespaces"));
   if (!find_nodes(paths.lab).empty() || os::file_exists(paths.directory() + "/lab.json")) {
     return fail(Error(base::ErrorKind::kExists, fmt::format("lab {} is there already; take it down first", paths.lab)));
   }
-  std::unique_ptr<Lab> lab(new Lab(paths, std::move(agent)));
+  std::unique_ptr<Lab> lab(new Lab(paths, std::move(options)));
   if (auto built = lab->build(); !built) {
     lab.reset();
     (void)destroy(paths);
@@ -162,7 +169,7 @@ Result<> Lab::build() {
   if (auto made = make_mount_points(paths_); !made) return made;
   using Step = Result<> (Lab::*)();
   for (Step step :
-       {&Lab::start_nodes, &Lab::wire_management, &Lab::start_etcd, &Lab::wire_underlay, &Lab::start_router}) {
+       {&Lab::start_nodes, &Lab::wire_management, &Lab::start_etcd, &Lab::wire_underlay, &Lab::start_routers}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   if (auto saved = save(); !saved) return saved;
@@ -181,66 +188,6 @@ Result<> Lab::build() {
   }
   for (const Guest& guest : std::vector(plan_.guests)) {
     if (auto added = add_guest(guest); !added) return added;
-  }
-  return {};
-}
-
-Result<> Lab::start_nodes() {
-  std::vector<std::pair<std::string, NodeKind>> wanted = {{std::string(kEtcdNode), NodeKind::kPlain},
-                                                          {std::string(kRouterNode), NodeKind::kPlain}};
-  for (const Host& host : plan_.hosts) wanted.emplace_back(host.name, NodeKind::kHost);
-  for (const auto& [name, kind] : wanted) {
-    auto node = start_node(paths_, name, kind);
-    if (!node) return fail(std::move(node).error());
-    nodes_[name] = *node;
-  }
-  return {};
-}
-
-Result<> Lab::wire_management() {
-  std::string lines = fmt::format("link add mgmt type bridge\nlink set mgmt up\naddr add {}/24 dev mgmt\n",
-                                  base::to_string(plan_.etcd));
-  for (const Host& host : plan_.hosts) {
-    lines += fmt::format("link add {0} type veth peer name mgmt0 netns {1}\nlink set {0} master mgmt up\n",
-                         management_port(host), node(host.name).holder);
-  }
-  if (auto done = ip_batch(node(kEtcdNode), lines); !done) return done;
-  for (const Host& host : plan_.hosts) {
-    auto done = ip_batch(node(host.name), fmt::format("addr add {}/24 dev mgmt0\nlink set mgmt0 up\n",
-                                                      base::to_string(host.management)));
-    if (!done) return done;
-  }
-  return {};
-}
-
-Result<> Lab::wire_underlay() {
-  std::string lines =
-      "link add ab type bridge\nlink set ab up\naddr add 192.168.10.1/24 dev ab\naddr add fd00:10::1/64 dev ab nodad\n";
-  for (const Host& host : plan_.hosts) {
-    const std::string port = "p-" + host.name;
-    lines += fmt::format("link add {} type veth peer name eth0 netns {}\n", port, node(host.name).holder);
-    if (host.segment == "ab")
-      lines += fmt::format("link set {} master ab up\n", port);
-    else
-      lines += fmt::format("addr add {}/24 dev {}\naddr add {}/64 dev {} nodad\nlink set {} up\n",
-                           base::to_string(host.router_v4), port, base::to_string(host.router_v6), port, port);
-  }
-  if (auto done = ip_batch(node(kRouterNode), lines); !done) return done;
-  if (auto done =
-          write_sysctls(node(kRouterNode), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}});
-      !done) {
-    return done;
-  }
-  for (const Host& host : plan_.hosts) {
-    auto done =
-        ip_batch(node(host.name), fmt::format("addr add {} dev eth0\naddr add {} dev eth0 nodad\nlink set eth0 up\n"
-                                              "route add default via {}\nroute add ::/0 via {}\n",
-                                              base::to_string(host.v4), base::to_string(host.v6),
-                                              base::to_string(host.router_v4), base::to_string(host.router_v6)));
-    if (!done) return done;
-    // As on a compute node of a cloud; an agent finds them set or sets them.
-    done = write_sysctls(node(host.name), {{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}});
-    if (!done) return done;
   }
   return {};
 }
@@ -309,24 +256,31 @@ Result<> Lab::remove(const std::string& key) {
   return {};
 }
 
-Result<> Lab::cut_from_etcd(const Host& host, bool cut) {
-  return ip_batch(node(kEtcdNode), cut ? fmt::format("link set {} nomaster\n", management_port(host))
-                                       : fmt::format("link set {} master mgmt\n", management_port(host)));
+Result<> Lab::set_pool_mode(PoolMode mode) {
+  const bool other_devices = (mode == PoolMode::kDirect) != (plan_.topology.pool == PoolMode::kDirect);
+  plan_.topology.pool = mode;
+  for (const Record& record : pool_records(plan_)) {
+    if (auto written = put(record); !written) return fail(std::move(written).error());
+  }
+  if (auto saved = save(); !saved || !other_devices || agent_.is_none()) return saved;
+  return restart_agents_that_leave();
 }
 
-Result<> Lab::start_router() {
-  const std::string directory = paths_.node(kRouterNode);
-  if (auto written = os::write_file_atomic(directory + "/bird.conf", router_configuration(plan_)); !written)
-    return written;
-  auto pid = start_in(node(kRouterNode),
-                      {.arguments = {"bird", "-f", "-c", directory + "/bird.conf", "-s", bird_socket(kRouterNode)}},
-                      paths_.log(kRouterNode, "bird"));
-  if (!pid) return fail(std::move(pid).error());
+Result<> Lab::restart_agents_that_leave() {
+  const std::string problem = wait_until(kLeavingLimit * patience_, [&] {
+    const auto stays = std::ranges::find_if(plan_.hosts, [&](const Host& host) { return agent_pid(host).has_value(); });
+    return stays == plan_.hosts.end() ? std::string() : fmt::format("the agent of {} has not left", stays->name);
+  });
+  if (!problem.empty()) return fail(Error::internal(problem));
+  for (const Host& host : plan_.hosts) {
+    if (auto started = start_agent(host); !started) return started;
+  }
   return {};
 }
 
-std::string Lab::bird_socket(std::string_view name) const {
-  return paths_.node(name) + (name == kRouterNode ? "/bird.ctl" : "/run/bird/bird.ctl");
+Result<> Lab::cut_from_etcd(const Host& host, bool cut) {
+  return ip_batch(node(kEtcdNode), cut ? fmt::format("link set {} nomaster\n", management_port(host))
+                                       : fmt::format("link set {} master mgmt\n", management_port(host)));
 }
 
 // percaled writes BIRD's file itself; for any other agent the lab does, as an operator would with Calico's scripts.
@@ -342,17 +296,24 @@ std::string Lab::bird_configuration(const Host& host) const {
   return bgp::generate(inputs).text;
 }
 
-Result<> Lab::start_bird(const Host& host) {
+Result<> Lab::start_bird(const Host& host, bool again) {
   const std::string file = paths_.node(host.name) + "/etc-bird/bird.conf";
   if (!os::file_exists(file)) {
     if (auto written = os::write_file_atomic(file, bird_configuration(host), 0640); !written) return written;
   }
-  auto pid = start_in(node(host.name),
-                      {.arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl", "-P",
-                                     "/run/bird/bird.pid"}},
-                      paths_.log(host.name, "bird"));
+  Program bird{
+      .arguments = {"bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl", "-P", "/run/bird/bird.pid"}};
+  if (again) bird.arguments.emplace_back("-R");
+  auto pid = start_in(node(host.name), bird, paths_.log(host.name, "bird"));
   if (!pid) return fail(std::move(pid).error());
   return os::write_file_atomic(paths_.pid_file(host.name, "bird"), std::to_string(*pid));
+}
+
+Result<> Lab::kill_bird(const Host& host) {
+  const auto pid = read_pid(paths_.pid_file(host.name, "bird"));
+  if (!pid || !runs_in(*pid, node(host.name))) return fail(Error::not_found("BIRD does not run on " + host.name));
+  if (::kill(*pid, SIGKILL) != 0) return fail(Error::system(errno, "kill BIRD"));
+  return {};
 }
 
 std::vector<std::string> Lab::environment() const {
@@ -495,6 +456,21 @@ bool Lab::has_kernel_route(std::string_view name, const base::IpAddress& address
   return shown && shown->find(wanted) != std::string::npos;
 }
 
+const Guest* Lab::first_without_route(std::string_view name) const {
+  std::string routes = "\n";
+  for (const char* family : {"-4", "-6"}) {
+    auto shown = must_run_in(node(name), {.arguments = {"ip", family, "route", "show"}, .enter = Enter::kNetwork});
+    if (shown) routes += *shown;
+  }
+  const auto known = [&](const base::IpAddress& address) {
+    return routes.find(fmt::format("\n{} ", base::to_string(address))) != routes.npos;
+  };
+  for (const Guest& guest : plan_.guests) {
+    if (!known(guest.v4.address) || !known(guest.v6)) return &guest;
+  }
+  return nullptr;
+}
+
 Result<> Lab::save() const {
   json::array guests;
   for (const Guest& guest : plan_.guests) {
@@ -506,8 +482,14 @@ Result<> Lab::save() const {
   }
   json::array environment;
   for (const std::string& entry : agent_.environment) environment.emplace_back(entry);
-  const json::object state{
-      {"agent", agent_.program}, {"backend", agent_.backend}, {"environment", environment}, {"guests", guests}};
+  const json::object state{{"fabric", to_string(plan_.topology.fabric)},
+                           {"hosts", plan_.topology.hosts},
+                           {"pool", to_string(plan_.topology.pool)},
+                           {"patience", patience_},
+                           {"agent", agent_.program},
+                           {"backend", agent_.backend},
+                           {"environment", environment},
+                           {"guests", guests}};
   return os::write_file_atomic(paths_.directory() + "/lab.json", json::serialize(state) + "\n");
 }
 
@@ -518,6 +500,12 @@ Result<> Lab::load() {
   const json::value root = json::parse(*text, bad);
   if (bad || !root.is_object()) return fail(Error::invalid("lab.json does not parse; take the lab down"));
   try {
+    Topology topology;
+    topology.fabric = parse_fabric(json::value_to<std::string>(root.at("fabric"))).value();
+    topology.hosts = root.at("hosts").to_number<int>();
+    topology.pool = parse_pool_mode(json::value_to<std::string>(root.at("pool"))).value();
+    plan_ = make_plan(topology);
+    patience_ = root.at("patience").to_number<int>();
     agent_.program = json::value_to<std::string>(root.at("agent"));
     agent_.backend = json::value_to<std::string>(root.at("backend"));
     agent_.environment = json::value_to<std::vector<std::string>>(root.at("environment"));

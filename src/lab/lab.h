@@ -31,9 +31,15 @@ struct AgentOptions {
   bool is_none() const { return program == "none"; }
 };
 
+struct LabOptions {
+  Topology topology;
+  AgentOptions agent;
+  int patience = 1;  // how much slower than hardware the machine is: every limit on time is multiplied
+};
+
 class Lab {
  public:
-  static base::Result<std::unique_ptr<Lab>> create(const Paths& paths, AgentOptions agent);
+  static base::Result<std::unique_ptr<Lab>> create(const Paths& paths, LabOptions options);
   static base::Result<std::unique_ptr<Lab>> open(const Paths& paths);
   static base::Result<> destroy(const Paths& paths);
   // Names of the labs of this machine.
@@ -42,6 +48,7 @@ class Lab {
   const Plan& plan() const { return plan_; }
   const Paths& paths() const { return paths_; }
   const AgentOptions& agent_options() const { return agent_; }
+  int patience() const { return patience_; }
 
   // --- datastore ---
   // REQUIRES on first use: no threads yet, because the caller's process moves into etcd's network.
@@ -53,14 +60,22 @@ class Lab {
   // Drops every packet between the host and etcd, in both directions, without telling either end.
   base::Result<> cut_from_etcd(const Host& host, bool cut);
   std::string etcd_url() const;
+  // Writes the guests' pools again with another encapsulation. Agents that leave because of it (another set of tunnel
+  // devices is a matter of their start) are started again, as the service manager would. REQUIRES: the lab has pools.
+  base::Result<> set_pool_mode(PoolMode mode);
 
   // --- hosts ---
+  // What a power failure looks like to everybody else: the host's port on the underlay's switch goes dark. Its programs
+  // live on, unheard; etcd still hears them.
+  base::Result<> cut_from_underlay(const Host& host, bool cut);
   base::Result<> start_agent(const Host& host);
   std::optional<pid_t> agent_pid(const Host& host) const;
   base::Result<> kill_agent(const Host& host, int signal);
   bool agent_ready(const Host& host) const;
-  base::Result<> start_bird(const Host& host);
-  // Of any node that runs BIRD, the router included.
+  // After a crash, `again` has it take over the kernel's routes instead of starting empty (graceful restart).
+  base::Result<> start_bird(const Host& host, bool again = false);
+  base::Result<> kill_bird(const Host& host);
+  // Of any node that runs BIRD, routers included.
   base::Result<bgp::BgpStatus> bird_status(std::string_view node) const;
 
   // --- guests ---
@@ -74,14 +89,20 @@ class Lab {
   // Environment of programs that are run in the lab: where etcd is.
   std::vector<std::string> environment() const;
   bool has_kernel_route(std::string_view node, const base::IpAddress& address) const;
+  // First guest that the node's kernel has no route to, or null.
+  const Guest* first_without_route(std::string_view node) const;
 
  private:
-  Lab(Paths paths, AgentOptions agent);
+  Lab(Paths paths, LabOptions options);
   base::Result<> build();
   base::Result<> start_nodes();
   base::Result<> wire_management();
   base::Result<> wire_underlay();
-  base::Result<> start_router();
+  base::Result<> restart_agents_that_leave();
+  base::Result<> wire_segments(const std::string& router);
+  base::Result<> wire_spine();
+  base::Result<> wire_host(const Host& host);
+  base::Result<> start_routers();
   base::Result<> route_by_hand(const Guest& guest);
   std::string bird_configuration(const Host& host) const;
   std::string bird_socket(std::string_view node) const;
@@ -91,6 +112,7 @@ class Lab {
 
   Paths paths_;
   AgentOptions agent_;
+  int patience_ = 1;
   Plan plan_;
   std::map<std::string, Node> nodes_;
   base::NullLog log_;

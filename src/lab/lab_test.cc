@@ -1,13 +1,18 @@
 #include <set>
+#include <span>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/symbol.h"
+#include "lab/capture.h"
 #include "lab/matrix.h"
 #include "lab/plan.h"
 #include "lab/resources.h"
+#include "lab/route_watch.h"
 #include "lab/router.h"
+#include "lab/tunnel.h"
 #include "lab/verdicts.h"
 #include "model/decoder.h"
 
@@ -105,8 +110,138 @@ TEST(Matrix, DifferencesAreToldWithTheReason) {
   EXPECT_THAT(text, HasSubstr("3 flows, 1 of them allowed, 1 differ"));
 }
 
+TEST(Plan, EveryTopologyHasItsHostsAndUniqueAddresses) {
+  struct Case {
+    Topology topology;
+    std::size_t segments, routers, speakers;
+  };
+  const Case cases[] = {{{}, 2, 1, 1},
+                        {{Fabric::kMesh, 10, PoolMode::kNone}, 1, 1, 0},
+                        {{Fabric::kMesh, 4, PoolMode::kVxlan}, 2, 1, 0},
+                        {{Fabric::kReflectors, 4, PoolMode::kDirect}, 1, 1, 0},
+                        {{Fabric::kRacks, 5, PoolMode::kNone}, 3, 3, 3}};
+  for (const Case& c : cases) {
+    ASSERT_EQ(problem_of(c.topology), "");
+    const Plan plan = make_plan(c.topology);
+    EXPECT_EQ(plan.hosts.size(), static_cast<std::size_t>(c.topology.hosts));
+    EXPECT_EQ(plan.segments.size(), c.segments);
+    EXPECT_EQ(plan.routers().size(), c.routers);
+    EXPECT_EQ(plan.speakers().size(), c.speakers);
+    std::set<std::string> seen;
+    for (const Host& host : plan.hosts) {
+      for (const base::IpAddress& one : {host.v4.address, host.v6.address, host.management, host.ipip_address,
+                                         host.vxlan_address, host.vxlan_address_v6}) {
+        EXPECT_TRUE(seen.insert(base::to_string(one)).second) << base::to_string(one);
+      }
+      EXPECT_TRUE(plan.segment_of(host).v4.masked().contains(host.v4.address));
+    }
+    for (const std::string& speaker : plan.speakers()) {
+      EXPECT_THAT(router_configuration(plan, speaker), HasSubstr("protocol bgp"));
+    }
+  }
+  EXPECT_NE(problem_of({Fabric::kReflector, 4, PoolMode::kNone}), "");
+  EXPECT_NE(problem_of({Fabric::kMesh, 27, PoolMode::kNone}), "");
+}
+
+TEST(Plan, NamesOfFabricsAndModesReadBack) {
+  for (Fabric fabric : {Fabric::kReflector, Fabric::kMesh, Fabric::kReflectors, Fabric::kRacks}) {
+    EXPECT_EQ(parse_fabric(to_string(fabric)), fabric);
+  }
+  for (PoolMode mode : {PoolMode::kNone, PoolMode::kDirect, PoolMode::kIpip, PoolMode::kIpipCrossSubnet,
+                        PoolMode::kVxlan, PoolMode::kVxlanCrossSubnet}) {
+    EXPECT_EQ(parse_pool_mode(to_string(mode)), mode);
+  }
+  EXPECT_EQ(parse_fabric("ring"), std::nullopt);
+}
+
+TEST(Plan, EncapsulationFollowsModeSubnetAndFamily) {
+  struct Case {
+    PoolMode mode;
+    Encapsulation near_v4, near_v6, far_v4, far_v6;
+  };
+  using enum Encapsulation;
+  const Case cases[] = {{PoolMode::kNone, kDirect, kDirect, kDirect, kDirect},
+                        {PoolMode::kDirect, kDirect, kDirect, kDirect, kDirect},
+                        {PoolMode::kIpip, kIpip, kDirect, kIpip, kDirect},
+                        {PoolMode::kIpipCrossSubnet, kDirect, kDirect, kIpip, kDirect},
+                        {PoolMode::kVxlan, kVxlan, kVxlan, kVxlan, kVxlan},
+                        {PoolMode::kVxlanCrossSubnet, kDirect, kDirect, kVxlan, kVxlan}};
+  for (const Case& c : cases) {
+    const Plan plan = make_plan({.pool = c.mode});
+    const Host &a = plan.hosts[0], &b = plan.hosts[1], &far = plan.hosts[2];
+    EXPECT_EQ(expected_encapsulation(plan, a, b, base::Family::kIpv4), c.near_v4);
+    EXPECT_EQ(expected_encapsulation(plan, a, b, base::Family::kIpv6), c.near_v6);
+    EXPECT_EQ(expected_encapsulation(plan, a, far, base::Family::kIpv4), c.far_v4);
+    EXPECT_EQ(expected_encapsulation(plan, a, far, base::Family::kIpv6), c.far_v6);
+  }
+}
+
+TEST(Capture, TellsHowAPacketTravels) {
+  const Plan plan = standard_plan();
+  Forgery forgery{.how = Encapsulation::kIpip,
+                  .outer_source = plan.hosts[0].v4.address,
+                  .outer_destination = plan.hosts[2].v4.address,
+                  .inner_destination_mac = *base::parse_mac("66:00:00:00:00:01"),
+                  .source = plan.guests[0].v4.address,
+                  .destination = plan.guests[4].v4.address,
+                  .port = 9000};
+  for (Encapsulation how : {Encapsulation::kIpip, Encapsulation::kVxlan}) {
+    forgery.how = how;
+    const std::string packet = forged_packet(forgery);
+    const std::span bytes(reinterpret_cast<const unsigned char*>(packet.data()), packet.size());
+    const auto seen = dissect(bytes);
+    ASSERT_TRUE(seen) << to_string(how);
+    EXPECT_EQ(seen->how, how);
+    EXPECT_EQ(seen->source, forgery.source);
+    EXPECT_EQ(seen->destination, forgery.destination);
+    const auto inner = dissect(bytes.subspan(how == Encapsulation::kIpip ? 20 : 50));
+    ASSERT_TRUE(inner);
+    EXPECT_EQ(inner->how, Encapsulation::kDirect);
+    for (std::size_t size = 0; size < bytes.size(); ++size) (void)dissect(bytes.subspan(0, size));
+    EXPECT_FALSE(dissect(bytes.subspan(0, 30)));
+  }
+}
+
+TEST(Capture, OnlyWhatTravelledOtherwiseIsWrong) {
+  const Plan plan = make_plan({.pool = PoolMode::kIpipCrossSubnet});
+  const Direction near{"host-a", "host-b", base::Family::kIpv4};
+  const Direction far{"host-a", "host-c", base::Family::kIpv4};
+  EXPECT_TRUE(wrong_travels(plan, {{near, {5, 0, 0}}, {far, {0, 5, 0}}}).empty());
+  const auto lines = wrong_travels(plan, {{near, {5, 1, 0}}, {far, {2, 5, 3}}});
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "host-a -> host-b IPv4: 1 packets of guests travelled IP-in-IP, expected direct");
+}
+
+TEST(RouteWatch, KnowsLostHostRoutes) {
+  const auto message = [](int type, unsigned char kind, unsigned char length) {
+    std::vector<unsigned char> bytes(16 + 12 + 8, 0);
+    bytes[0] = 36;
+    bytes[4] = static_cast<unsigned char>(type);
+    bytes[16] = 2;  // AF_INET
+    bytes[17] = length;
+    bytes[23] = kind;
+    bytes[28] = 8;
+    bytes[30] = 1;  // RTA_DST
+    bytes[32] = 10;
+    bytes[35] = 7;
+    return bytes;
+  };
+  constexpr int kNew = 24, kDelete = 25;
+  constexpr unsigned char kUnicast = 1, kUnreachable = 7;
+  const auto lost = lost_route(message(kDelete, kUnicast, 32));
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(base::to_string(*lost), "10.0.0.7");
+  EXPECT_TRUE(lost_route(message(kNew, kUnreachable, 32)));
+  EXPECT_FALSE(lost_route(message(kNew, kUnicast, 32)));
+  EXPECT_FALSE(lost_route(message(kDelete, kUnicast, 26)));
+  const auto whole = message(kDelete, kUnicast, 32);
+  for (std::size_t size = 0; size + 1 < whole.size(); ++size) {
+    EXPECT_FALSE(lost_route(std::span(whole).subspan(0, size)));
+  }
+}
+
 TEST(Router, KnowsEveryHost) {
-  const std::string text = router_configuration(standard_plan());
+  const std::string text = router_configuration(standard_plan(), kRouterNode);
   for (const Host& host : standard_plan().hosts) {
     EXPECT_THAT(text, HasSubstr(base::to_string(host.v4.address)));
     EXPECT_THAT(text, HasSubstr(base::to_string(host.v6.address)));

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include <fmt/core.h>
+
+#include "lab/capture.h"
 
 namespace lab {
 namespace {
@@ -45,12 +48,30 @@ const std::vector<Service>& matrix_services() {
 }
 
 int MatrixReport::differences() const {
-  return static_cast<int>(std::ranges::count_if(cells, [](const Cell& cell) { return !cell.agrees(); }));
+  return static_cast<int>(std::ranges::count_if(cells, [](const Cell& cell) { return !cell.agrees(); }) +
+                          std::ssize(wrong_travels));
 }
 
 int MatrixReport::allowed() const {
   return static_cast<int>(std::ranges::count_if(cells, [](const Cell& cell) { return cell.expected.allowed; }));
 }
+
+namespace {
+
+// What arrived must have been seen on its way.
+void add_unseen(const std::vector<Cell>& cells, const Sightings& sightings, std::vector<std::string>& lines) {
+  std::set<std::string> told;
+  for (const Cell& cell : cells) {
+    const Flow& flow = cell.flow;
+    if (cell.seen.verdict != Verdict::kOk || flow.from->host == flow.to->host) continue;
+    if (sightings.contains({flow.from->host, flow.to->host, flow.family})) continue;
+    std::string line = fmt::format("{} -> {} IPv{}: packets arrived that the uplink has not seen", flow.from->host,
+                                   flow.to->host, flow.family == base::Family::kIpv4 ? 4 : 6);
+    if (told.insert(line).second) lines.push_back(std::move(line));
+  }
+}
+
+}  // namespace
 
 Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation, int timeout_ms) {
   const auto started = std::chrono::steady_clock::now();
@@ -63,9 +84,11 @@ Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation, 
     clients.push_back(std::move(*client));
     flows.push_back(flows_from(plan, guest));
   }
+  auto capture = UplinkCapture::start(lab);
+  if (!capture) return fail(std::move(capture).error());
   for (std::size_t i = 0; i < clients.size(); ++i) {
     std::vector<Probe> probes;
-    for (const Flow& flow : flows[i]) probes.push_back(probe_of(flow, timeout_ms));
+    for (const Flow& flow : flows[i]) probes.push_back(probe_of(flow, timeout_ms * lab.patience()));
     if (auto begun = clients[i].begin(probes); !begun) return fail(std::move(begun).error());
   }
   MatrixReport report;
@@ -76,6 +99,11 @@ Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation, 
       report.cells.push_back({flows[i][k], expectation(flows[i][k]), (*results)[k]});
     }
   }
+  auto sightings = capture->read();
+  if (!sightings) return fail(std::move(sightings).error());
+  report.travelled = to_text(*sightings);
+  report.wrong_travels = wrong_travels(plan, *sightings);
+  add_unseen(report.cells, *sightings, report.wrong_travels);
   report.milliseconds = static_cast<int>(
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started).count());
   return report;
@@ -106,6 +134,8 @@ std::string to_text(const Plan& plan, const MatrixReport& report) {
         "wrong: {}: expected {}{}, seen {}\n", describe(c.flow), c.expected.allowed ? "to pass" : "to be blocked",
         c.expected.because.empty() ? "" : fmt::format(" ({})", c.expected.because), to_string(c.seen.verdict));
   }
+  for (const std::string& line : report.wrong_travels) text += fmt::format("wrong: {}\n", line);
+  if (!report.travelled.empty()) text += report.travelled + "\n";
   text += fmt::format("{} flows, {} of them allowed, {} differ; {} ms\n", report.cells.size(), report.allowed(),
                       report.differences(), report.milliseconds);
   return text;

@@ -38,12 +38,15 @@ struct Cell {
 };
 struct MatrixReport {
   std::vector<Cell> cells;
+  std::string travelled;                   // what the uplinks saw
+  std::vector<std::string> wrong_travels;  // packets in a tunnel that should not be, or the other way round
   int milliseconds = 0;
-  int differences() const;
-  int allowed() const;  // expected to pass
+  int differences() const;  // of cells, and of travels
+  int allowed() const;      // expected to pass
 };
 
-// All probes of all guests run at the same time.
+// All probes of all guests run at the same time, while the hosts' uplinks are watched. `timeout_ms`: on hardware; a
+// slow lab takes more.
 base::Result<MatrixReport> run_matrix(const Lab& lab, const Expectation& expectation,
                                       int timeout_ms = kMatrixTimeoutMs);
 

@@ -13,10 +13,10 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/core.h>
 
-#include "base/fd.h"
 #include "base/strings.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -68,6 +68,7 @@ Result<Prepared> prepare(const Program& program) {
 
 struct NamespaceFds {
   std::vector<Fd> fds;
+  Fd root;  // of the node's processes, when its mounts are entered too
 };
 
 Result<NamespaceFds> open_namespaces(const Node& node, Enter enter) {
@@ -79,6 +80,11 @@ Result<NamespaceFds> open_namespaces(const Node& node, Enter enter) {
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return fail(Error::system(errno, fmt::format("node {}: {}", node.name, path)));
     result.fds.push_back(std::move(fd));
+  }
+  if (enter == Enter::kAll) {
+    const std::string path = fmt::format("/proc/{}/root", node.holder);
+    result.root = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!result.root) return fail(Error::system(errno, fmt::format("node {}: {}", node.name, path)));
   }
   return result;
 }
@@ -96,6 +102,8 @@ void join(const NamespaceFds& namespaces) {
   for (const Fd& fd : namespaces.fds) {
     if (::setns(fd.get(), 0) != 0) die("setns");
   }
+  // Entering mounts leads to their outermost root, which is not the node's where the lab runs inside a chroot.
+  if (namespaces.root && (::fchdir(namespaces.root.get()) != 0 || ::chroot(".") != 0)) die("chroot");
 }
 
 [[noreturn]] void exec(const Prepared& prepared) {
@@ -285,6 +293,20 @@ Result<> write_sysctls(const Node& node, const std::vector<std::pair<std::string
   if (!status) return fail(std::move(status).error());
   if (*status != 0) return fail(Error::internal(fmt::format("node {}: a sysctl cannot be written", node.name)));
   return {};
+}
+
+Result<Fd> socket_in(const Node& node, const std::function<int()>& make) {
+  auto namespaces = open_namespaces(node, Enter::kNetwork);
+  if (!namespaces) return fail(std::move(namespaces).error());
+  int fd = -1;
+  int error = 0;
+  // Only the thread moves, and it ends at once.
+  std::thread([&] {
+    if (::setns(namespaces->fds[0].get(), CLONE_NEWNET) == 0) fd = make();
+    if (fd < 0) error = errno;
+  }).join();
+  if (fd < 0) return fail(Error::system(error, fmt::format("a socket in {}", node.name)));
+  return Fd(fd);
 }
 
 Result<> enter_network(const Node& node) {

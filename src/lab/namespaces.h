@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace lab {
@@ -83,6 +84,10 @@ base::Result<> ip_batch(const Node& node, const std::string& lines);
 // that have no program: sysctls (/proc/sys/net shows the caller's network), a socket.
 base::Result<int> call_in(const Node& node, const std::function<int()>& function);
 base::Result<> write_sysctls(const Node& node, const std::vector<std::pair<std::string, std::string>>& values);
+
+// A descriptor that `make` opened while it was in the node's network (a socket stays where it was made); `make` returns
+// -1 and sets errno if it could not.
+base::Result<base::Fd> socket_in(const Node& node, const std::function<int()>& make);
 
 // The caller's process itself moves into the node's network. REQUIRES: no threads yet.
 base::Result<> enter_network(const Node& node);

@@ -3,13 +3,21 @@
 //
 //            etcd 172.31.255.1 ── management 172.31.255.0/24 ── every host
 //
+// The standard fabric, "reflector":
+//
 //   host-a 192.168.10.11 ─┐
 //                         ├─ router 192.168.10.1, 192.168.20.1 (route reflector, gateway) ── host-c 192.168.20.11
 //   host-b 192.168.10.12 ─┘
 //
+// The others have as many hosts as asked for, in subnets 192.168.10.0/24, 192.168.20.0/24, …:
+//   mesh        every host peers with every other; the router only routes between subnets and knows no guest
+//   reflectors  the first two hosts reflect routes for all; the router as with "mesh"
+//   racks       two hosts a rack with an AS and a top-of-rack router (eBGP, its own AS) each; routers joined by a spine
+//
 // Guests of the networks 10.65.0.0/24 and 10.66.0.0/24 are spread over all hosts.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +30,32 @@ namespace lab {
 constexpr bgp::AsNumber kAs = 64512;
 constexpr int kMatrixTimeoutMs = 900;
 
+enum class Fabric { kReflector, kMesh, kReflectors, kRacks };
+// The guests' IP pool: none at all, or one a family with this encapsulation.
+enum class PoolMode { kNone, kDirect, kIpip, kIpipCrossSubnet, kVxlan, kVxlanCrossSubnet };
+
+struct Topology {
+  Fabric fabric = Fabric::kReflector;
+  int hosts = 3;
+  PoolMode pool = PoolMode::kNone;
+};
+std::string_view to_string(Fabric fabric);
+std::string_view to_string(PoolMode mode);
+std::optional<Fabric> parse_fabric(std::string_view text);
+std::optional<PoolMode> parse_pool_mode(std::string_view text);
+// Why there is no such lab; empty: there is.
+std::string problem_of(const Topology& topology);
+
+// One underlay subnet: a bridge in its router's network.
+struct Segment {
+  std::string name;  // "s1"; the bridge's name too
+  std::string router;
+  base::Prefix v4;  // the router's address, with the subnet's length
+  base::Prefix v6;
+  bgp::AsNumber host_as = kAs;
+  bgp::AsNumber router_as = kAs;
+};
+
 struct Host {
   std::string name;
   std::string segment;  // the underlay subnet it is on
@@ -30,6 +64,12 @@ struct Host {
   base::IpAddress router_v4;
   base::IpAddress router_v6;
   base::IpAddress management;
+  bgp::AsNumber as = kAs;
+  bool reflector = false;
+  // Of the host's own tunnel devices; from the pools, as address management would have allocated them.
+  base::IpAddress ipip_address;
+  base::IpAddress vxlan_address;
+  base::IpAddress vxlan_address_v6;
 };
 
 struct Guest {
@@ -48,22 +88,39 @@ struct Guest {
 };
 
 struct Plan {
+  Topology topology;
+  std::vector<Segment> segments;
   std::vector<Host> hosts;
   std::vector<Guest> guests;
   base::IpAddress etcd;
 
   const Host* host(std::string_view name) const;  // "host-a", or "a" or "A" for short
   const Guest* guest(std::string_view name) const;
+  const Segment& segment_of(const Host& host) const;
+  std::vector<std::string> routers() const;
+  // Those of them that run BIRD.
+  std::vector<std::string> speakers() const;
 };
 
+// REQUIRES: problem_of(topology) is empty.
+Plan make_plan(const Topology& topology);
 Plan standard_plan();
 // A guest with number `n` on network 65 or 66; everything else follows from its name and place.
 Guest make_guest(std::string name, std::string host, std::string role, int network, int n);
 
 constexpr std::string_view kEtcdNode = "etcd";
 constexpr std::string_view kRouterNode = "router";
+constexpr std::string_view kSpineNode = "spine";      // joins the routers of the racks
+constexpr std::string_view kPoolV4 = "10.64.0.0/14";  // of guests and tunnels, if there is a pool
+constexpr std::string_view kPoolV6 = "fd00:64::/30";
 const base::IpAddress& router_id();  // also where route-reflector sessions go
 const base::IpAddress& router_id_v6();
+
+// How packets of guests travel between two hosts.
+enum class Encapsulation { kDirect, kIpip, kVxlan };
+std::string_view to_string(Encapsulation encapsulation);
+// What the pool's mode asks for. IP-in-IP carries IPv4 only.
+Encapsulation expected_encapsulation(const Plan& plan, const Host& from, const Host& to, base::Family family);
 
 // fe80::/64 with the EUI-64 of `mac`, where the guest's IPv6 default route points.
 base::IpAddress link_local(const base::MacAddress& mac);

@@ -140,6 +140,7 @@ struct Flow {
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_back = 0;
   std::int64_t longest_gap_us = 0;
+  std::int64_t first_echo_us = 0;
   std::string state = "running";
 };
 
@@ -483,6 +484,7 @@ class Server {
       flow->echoed = flow->tcp ? flow->bytes_back / kMessage : flow->echoed + 1;
       const Instant now = Clock::now();
       flow->longest_gap_us = std::max(flow->longest_gap_us, microseconds(now - flow->last_echo));
+      if (flow->first_echo_us == 0) flow->first_echo_us = microseconds(now.time_since_epoch());
       flow->last_echo = now;
     }
   }
@@ -505,10 +507,10 @@ class Server {
     std::string text;
     for (const auto& [id, flow] : flows_) {
       const auto retransmitted = flow->tcp && flow->state == "running" ? retransmissions(flow->fd.get()) : 0;
-      text += fmt::format("flow {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted, flow->longest_gap_us,
-                          flow->state);
+      text += fmt::format("flow {} {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted,
+                          flow->longest_gap_us, flow->first_echo_us, flow->state);
     }
-    text += fmt::format("flow echo-side 0 0 {} 0 running\n", echo_retransmissions_);
+    text += fmt::format("flow echo-side 0 0 {} 0 0 running\n", echo_retransmissions_);
     say(conversation, text + "done\n");
   }
 

@@ -1,6 +1,5 @@
 #include "lab/ready.h"
 
-#include <algorithm>
 #include <thread>
 
 #include <fmt/core.h>
@@ -20,6 +19,20 @@ std::string wait_until(std::chrono::milliseconds limit, const std::function<std:
   }
 }
 
+namespace {
+
+std::string bgp_problem(const Lab& lab, const std::string& node) {
+  auto status = lab.bird_status(node);
+  if (!status) return status.error().text();
+  for (const bgp::ProtocolRow& row : status->sessions) {
+    if (!row.established())
+      return fmt::format("BGP session {} of {} is {} {}", row.name, node, row.session, row.detail);
+  }
+  return status->sessions.empty() ? fmt::format("{} has no BGP session", node) : std::string();
+}
+
+}  // namespace
+
 std::string not_ready(const Lab& lab) {
   for (const Host& host : lab.plan().hosts) {
     if (!lab.agent_options().is_none() && !lab.agent_pid(host)) {
@@ -27,16 +40,17 @@ std::string not_ready(const Lab& lab) {
     }
     if (!lab.agent_ready(host)) return fmt::format("the agent of {} is not ready", host.name);
   }
-  auto router = lab.bird_status(kRouterNode);
-  if (!router) return router.error().text();
-  for (const bgp::ProtocolRow& row : router->sessions) {
-    if (!row.established())
-      return fmt::format("BGP session {} of the router is {} {}", row.name, row.session, row.detail);
+  std::vector<std::string> speakers = lab.plan().speakers();
+  // An agent other than percaled, or none, has peers only where the routers have.
+  if (lab.agent_options().program.empty()) {
+    for (const Host& host : lab.plan().hosts) speakers.push_back(host.name);
   }
-  for (const Guest& guest : lab.plan().guests) {
-    if (!lab.has_kernel_route(kRouterNode, guest.v4.address) || !lab.has_kernel_route(kRouterNode, guest.v6)) {
-      return fmt::format("the router has no route to {}", guest.name);
-    }
+  for (const std::string& node : speakers) {
+    if (std::string problem = bgp_problem(lab, node); !problem.empty()) return problem;
+  }
+  for (const std::string& node : speakers) {
+    if (const Guest* guest = lab.first_without_route(node))
+      return fmt::format("{} has no route to {}", node, guest->name);
   }
   return {};
 }

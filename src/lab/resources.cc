@@ -138,25 +138,99 @@ std::vector<GroupRule> default_rules(const SecurityGroup& group) {
           {.ingress = true, .ip_version = 6, .remote_group = group.id}};
 }
 
-Record node_resource(const Host& host) {
-  return resource("Node", "nodes", host.name,
-                  {{"bgp", {{"ipv4Address", base::to_string(host.v4)}, {"ipv6Address", base::to_string(host.v6)}}}});
+Record node_resource(const Plan& plan, const Host& host) {
+  json::object bgp{{"ipv4Address", base::to_string(host.v4)}, {"ipv6Address", base::to_string(host.v6)}};
+  json::object spec;
+  if (host.as != kAs) bgp["asNumber"] = host.as;
+  if (host.reflector) bgp["routeReflectorClusterID"] = "203.0.113.1";
+  if (plan.topology.pool != PoolMode::kNone) {  // all of them, whatever the mode is now: a running lab may change it
+    bgp["ipv4IPIPTunnelAddr"] = base::to_string(host.ipip_address);
+    spec["ipv4VXLANTunnelAddr"] = base::to_string(host.vxlan_address);
+    spec["ipv6VXLANTunnelAddr"] = base::to_string(host.vxlan_address_v6);
+  }
+  spec["bgp"] = std::move(bgp);
+  json::object meta = metadata(host.name, {});
+  meta["labels"] = json::object{{"rack", host.segment}, {"route-reflector", host.reflector ? "true" : "false"}};
+  json::object object{
+      {"kind", "Node"}, {"apiVersion", "projectcalico.org/v3"}, {"metadata", meta}, {"spec", std::move(spec)}};
+  return {resource_key("nodes", host.name), json::serialize(object)};
 }
+
+std::vector<Record> pool_records(const Plan& plan) {
+  std::string_view ipip = "Never";
+  std::string_view vxlan = "Never";
+  switch (plan.topology.pool) {
+    case PoolMode::kNone: return {};
+    case PoolMode::kDirect: break;
+    case PoolMode::kIpip: ipip = "Always"; break;
+    case PoolMode::kIpipCrossSubnet: ipip = "CrossSubnet"; break;
+    case PoolMode::kVxlan: vxlan = "Always"; break;
+    case PoolMode::kVxlanCrossSubnet: vxlan = "CrossSubnet"; break;
+  }
+  const auto pool = [](std::string_view name, std::string_view cidr, std::string_view ipip_mode,
+                       std::string_view vxlan_mode, int block) {
+    return resource("IPPool", "ippools", name,
+                    {{"cidr", cidr},
+                     {"ipipMode", ipip_mode},
+                     {"vxlanMode", vxlan_mode},
+                     {"natOutgoing", false},
+                     {"blockSize", block},
+                     {"nodeSelector", "all()"},
+                     {"allowedUses", json::array{"Workload", "Tunnel"}}});
+  };
+  return {pool("lab-v4", kPoolV4, ipip, vxlan, 26), pool("lab-v6", kPoolV6, "Never", vxlan, 122)};
+}
+
+namespace {
+
+// Who peers with whom.
+std::vector<Record> peerings(const Plan& plan) {
+  std::vector<Record> records;
+  const auto peer = [&](const std::string& name, json::object spec) {
+    records.push_back(resource("BGPPeer", "bgppeers", name, std::move(spec)));
+  };
+  switch (plan.topology.fabric) {
+    case Fabric::kMesh: break;
+    case Fabric::kReflector:
+      peer("reflector-v4", {{"peerIP", base::to_string(router_id())}, {"asNumber", kAs}});
+      peer("reflector-v6", {{"peerIP", base::to_string(router_id_v6())}, {"asNumber", kAs}});
+      break;
+    case Fabric::kReflectors:
+      peer("reflectors", {{"nodeSelector", "all()"}, {"peerSelector", "route-reflector == 'true'"}});
+      break;
+    case Fabric::kRacks:
+      for (const Segment& rack : plan.segments) {
+        const std::string here = fmt::format("rack == '{}'", rack.name);
+        peer(rack.name + "-tor-v4",
+             {{"nodeSelector", here}, {"peerIP", base::to_string(rack.v4.address)}, {"asNumber", rack.router_as}});
+        peer(rack.name + "-tor-v6",
+             {{"nodeSelector", here}, {"peerIP", base::to_string(rack.v6.address)}, {"asNumber", rack.router_as}});
+        // A host refuses what comes back over eBGP with its own AS, so hosts of a rack tell each other.
+        peer(rack.name + "-neighbours", {{"nodeSelector", here}, {"peerSelector", here}});
+      }
+      break;
+  }
+  return records;
+}
+
+}  // namespace
 
 std::vector<Record> cluster_records(const Plan& plan) {
   std::vector<Record> records;
   records.push_back(resource(
       "ClusterInformation", "clusterinformations", "default",
       {{"clusterGUID", "4c7d1e0b8a5f4e0c9d3b2a1f6e5d4c3b"}, {"clusterType", "openstack"}, {"datastoreReady", true}}));
-  records.push_back(resource("FelixConfiguration", "felixconfigurations", "default",
-                             {{"endpointReportingEnabled", true}, {"interfacePrefix", "tap"}}));
-  records.push_back(resource("BGPConfiguration", "bgpconfigurations", "default",
-                             {{"logSeverityScreen", "Info"}, {"nodeToNodeMeshEnabled", false}, {"asNumber", kAs}}));
+  // OpenStack has no address blocks: routes to guests elsewhere follow from their endpoints.
   records.push_back(
-      resource("BGPPeer", "bgppeers", "reflector-v4", {{"peerIP", base::to_string(router_id())}, {"asNumber", kAs}}));
-  records.push_back(resource("BGPPeer", "bgppeers", "reflector-v6",
-                             {{"peerIP", base::to_string(router_id_v6())}, {"asNumber", kAs}}));
-  for (const Host& host : plan.hosts) records.push_back(node_resource(host));
+      resource("FelixConfiguration", "felixconfigurations", "default",
+               {{"endpointReportingEnabled", true}, {"interfacePrefix", "tap"}, {"routeSource", "WorkloadIPs"}}));
+  records.push_back(resource("BGPConfiguration", "bgpconfigurations", "default",
+                             {{"logSeverityScreen", "Info"},
+                              {"nodeToNodeMeshEnabled", plan.topology.fabric == Fabric::kMesh},
+                              {"asNumber", kAs}}));
+  for (Record& record : peerings(plan)) records.push_back(std::move(record));
+  for (Record& record : pool_records(plan)) records.push_back(std::move(record));
+  for (const Host& host : plan.hosts) records.push_back(node_resource(plan, host));
   return records;
 }
 

@@ -29,7 +29,9 @@ std::string calendar(const std::tm& tm, const char* format) {
 std::vector<const base::LogField*> sorted(base::LogFields fields) {
   std::vector<const base::LogField*> result;
   for (const base::LogField& field : fields) result.push_back(&field);
-  std::stable_sort(result.begin(), result.end(), [](const auto* a, const auto* b) { return a->key < b->key; });
+  // Fields of one key in the order they were given: they lie one after the other.
+  std::sort(result.begin(), result.end(),
+            [](const auto* a, const auto* b) { return a->key != b->key ? a->key < b->key : a < b; });
   return result;
 }
 

@@ -15,34 +15,46 @@ bool same_attributes(const RouteKey& key, const RouteAttributes& a, const RouteA
 // ---- Wanted ----
 
 void RoutePlanner::want(RouteClass owner, std::string_view interface, std::span<const Route> routes) {
-  std::map<RouteKey, RouteAttributes> fresh;
-  for (const Route& route : routes) {
-    if (route.key.prefix.family() != ownership_.family) continue;
-    RouteAttributes attributes = route.attributes;
-    attributes.interface = 0;
-    fresh.insert_or_assign(make_route_key(route.key.prefix, route.key.metric, route.key.tos), attributes);
+  std::set<RouteKey> fresh;
+  for (const Route& route : routes) fresh.insert(make_route_key(route.key.prefix, route.key.metric, route.key.tos));
+  std::vector<RouteKey> gone;
+  if (const auto old = wanted_.find({owner, std::string(interface)}); old != wanted_.end()) {
+    for (const auto& [key, attributes] : old->second) {
+      if (!fresh.contains(key)) gone.push_back(key);
+    }
   }
+  change(owner, interface, routes, gone);
+}
+
+void RoutePlanner::change(RouteClass owner, std::string_view interface, std::span<const Route> set,
+                          std::span<const RouteKey> gone) {
   const std::string name(interface);
-  std::map<RouteKey, RouteAttributes>& old = wanted_[{owner, name}];
+  std::map<RouteKey, RouteAttributes>& list = wanted_[{owner, name}];
   const auto mine = [&](const Candidate& candidate) { return candidate.owner == owner && candidate.interface == name; };
-  for (const auto& [key, attributes] : old) {
-    if (fresh.contains(key)) continue;
+  for (const RouteKey& key : gone) {
+    if (list.erase(key) == 0) continue;
     std::erase_if(entries_[key].candidates, mine);
     dirty_.insert(key);
   }
-  for (const auto& [key, attributes] : fresh) {
-    const auto before = old.find(key);
-    if (before != old.end() && before->second == attributes) continue;
+  for (const Route& route : set) {
+    if (route.key.prefix.family() != ownership_.family) continue;
+    const RouteKey key = make_route_key(route.key.prefix, route.key.metric, route.key.tos);
+    RouteAttributes attributes = route.attributes;
+    attributes.interface = 0;
+    const auto [known, added] = list.try_emplace(key, attributes);
+    if (!added && known->second == attributes) continue;
+    known->second = attributes;
     Entry& entry = entries_[key];
     std::erase_if(entry.candidates, mine);
     entry.candidates.push_back({.owner = owner, .interface = name, .attributes = attributes});
+    entry.ever_wanted = true;
     dirty_.insert(key);
   }
-  const bool any = !fresh.empty();
-  old = std::move(fresh);
-  if (!any) wanted_.erase({owner, name});
-  if (const auto found = interfaces_.find(interface); any && found != interfaces_.end())
+  if (list.empty()) {
+    wanted_.erase({owner, name});
+  } else if (const auto found = interfaces_.find(interface); found != interfaces_.end()) {
     found->second.ever_wanted = true;
+  }
 }
 
 std::size_t RoutePlanner::wanted_count() const {
@@ -177,7 +189,8 @@ void RoutePlanner::forget_actual_on(IfIndex index) {
   }
 }
 
-void RoutePlanner::observe_all(std::span<const Route> routes, base::Instant) {
+void RoutePlanner::observe_all(std::span<const Route> routes, base::Instant now) {
+  if (!first_reading_) first_reading_ = now;
   std::vector<Route> before;
   for (auto& [key, entry] : entries_) {
     for (RouteAttributes& attributes : entry.actual) before.push_back({.key = key, .attributes = attributes});
@@ -251,14 +264,21 @@ void RoutePlanner::settle(const RouteKey& key) {
     entries_.erase(found);
 }
 
-bool RoutePlanner::in_grace(const RouteAttributes& actual, base::Instant now,
-                            std::optional<base::Instant>& next) const {
+std::optional<base::Instant> RoutePlanner::end_of_grace(const Entry& entry, const RouteAttributes& actual) const {
   const auto name = names_.find(actual.interface);
-  if (name == names_.end() || !is_workload(name->second)) return false;
-  const Interface& interface = interfaces_.find(name->second)->second;
-  const base::Instant end = interface.first_seen + kGrace;
-  if (interface.ever_wanted || now >= end) return false;
-  next = next ? std::min(*next, end) : end;
+  if (name != names_.end() && is_workload(name->second)) {
+    const Interface& interface = interfaces_.find(name->second)->second;
+    return interface.ever_wanted ? std::nullopt : std::optional(interface.first_seen + kGrace);
+  }
+  if (entry.ever_wanted || !first_reading_) return std::nullopt;
+  return *first_reading_ + ownership_.hand_over;
+}
+
+bool RoutePlanner::in_grace(const Entry& entry, const RouteAttributes& actual, base::Instant now,
+                            std::optional<base::Instant>& next) const {
+  const auto end = end_of_grace(entry, actual);
+  if (!end || now >= *end) return false;
+  next = next ? std::min(*next, *end) : *end;
   return true;
 }
 
@@ -280,7 +300,8 @@ bool RoutePlanner::needs_clean(const Vanished& gone) const {
     if (in_place) return false;
     if (!best) best = candidate;
   }
-  if (!best) return true;
+  // An address elsewhere that loses its route may have got one from BIRD: its connections go on.
+  if (!best) return gone.from_workload;
   return best->owner == RouteClass::kLocalWorkload || gone.from_workload;
 }
 
@@ -311,7 +332,7 @@ void RoutePlanner::plan_key(const RouteKey& key, const Entry& entry, base::Insta
       in_place = true;
       continue;
     }
-    if (!best && in_grace(actual, now, plan.next)) continue;
+    if (!best && in_grace(entry, actual, now, plan.next)) continue;
     const Route route{.key = key, .attributes = actual};
     removals.push_back(
         {.kind = RouteEdit::Kind::kRemove, .route = route, .clean_conntrack = needs_clean(leaving(route))});

@@ -30,6 +30,10 @@ struct RouteOwnership {
   bool remove_external = true;                   // RemoveExternalRoutes
   std::vector<std::string> workload_prefixes;    // InterfacePrefix, "tap"
   std::vector<std::string> own_interfaces;       // "vxlan.calico"
+  // Routes through other than workload interfaces that an earlier agent has left and nobody wants stay for so long
+  // after the first reading. When a pool is no longer ours to route, BIRD needs a moment to put its own routes beside
+  // them.
+  base::Duration hand_over = base::Duration::zero();
 };
 
 enum class RouteOutcome : std::uint8_t {
@@ -51,6 +55,8 @@ class RoutePlanner {
   // ---- Wanted ---- All routes that `owner` wants through `interface` ("" for routes without one), replacing what it
   // wanted there before. route.attributes.interface is ignored; routes of the other family too.
   void want(RouteClass owner, std::string_view interface, std::span<const Route> routes);
+  // The same for some of its routes: `gone` go, `set` are added or changed. Cost: these.
+  void change(RouteClass owner, std::string_view interface, std::span<const Route> set, std::span<const RouteKey> gone);
 
   // ---- Interfaces ---- A known name with another index is a new interface.
   void interface_present(std::string_view name, IfIndex index, bool running, base::Instant now);
@@ -83,6 +89,7 @@ class RoutePlanner {
     std::vector<Candidate> candidates;
     std::vector<RouteAttributes>
         actual;  // ours in the kernel under this key; more than one only when somebody added some
+    bool ever_wanted = false;
   };
   struct Interface {
     IfIndex index = 0;
@@ -104,7 +111,9 @@ class RoutePlanner {
   bool is_workload(std::string_view interface) const;
   std::optional<Winner> winner(const Entry& entry) const;
   bool settled(const RouteKey& key, const Entry& entry) const;
-  bool in_grace(const RouteAttributes& actual, base::Instant now, std::optional<base::Instant>& next) const;
+  std::optional<base::Instant> end_of_grace(const Entry& entry, const RouteAttributes& actual) const;
+  bool in_grace(const Entry& entry, const RouteAttributes& actual, base::Instant now,
+                std::optional<base::Instant>& next) const;
   bool needs_clean(const Vanished& gone) const;
   Vanished leaving(const Route& route) const;
   void note_vanished(Route route);
@@ -126,6 +135,7 @@ class RoutePlanner {
   std::set<RouteKey> dirty_;
   std::set<IfIndex> unread_;
   std::vector<Vanished> vanished_;
+  std::optional<base::Instant> first_reading_;
 };
 
 }  // namespace reconcile

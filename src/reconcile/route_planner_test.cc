@@ -215,5 +215,46 @@ TEST(RoutePlanner, AFlapThatTheKernelUsedToDropTheRouteIsRepaired) {
   EXPECT_THAT(texts(plan), ElementsAre("+ 10.0.0.1/32 dev 7 scope link proto 3 metric 1024"));
 }
 
+// When a pool is no longer the agent's to route, BIRD needs a moment to put its own routes beside the old ones.
+TEST(RoutePlanner, WhatAnEarlierAgentLeftBehindIsHandedOver) {
+  RouteOwnership ours = ownership();
+  ours.hand_over = std::chrono::seconds(5);
+  RoutePlanner planner(ours);
+  planner.interface_present("vxlan.calico", 9, true, kStart);
+  planner.interface_present("eth0", 2, true, kStart);
+  planner.interface_present("tap1", 7, true, kStart);
+  const auto through = [](std::string_view prefix, IfIndex interface, std::uint8_t protocol) {
+    Route route = local(prefix, interface, 0);
+    route.attributes.protocol = protocol;
+    return route;
+  };
+  const std::vector left{through("10.1.0.0/26", 9, 3), through("10.2.0.0/26", 2, 80), through("10.3.0.0/26", 9, 3)};
+  planner.observe_all(left, kStart);
+  Route wanted = through("10.3.0.0/26", 0, 3);
+  planner.want(RouteClass::kVxlanTunnel, "vxlan.calico", std::vector{wanted});
+  RoutePlan plan = planner.plan(kStart);
+  EXPECT_THAT(texts(plan), IsEmpty());
+  EXPECT_EQ(plan.next, kStart + ours.hand_over);
+  planner.want(RouteClass::kVxlanTunnel, "vxlan.calico", {});  // its own are nobody else's to make
+  EXPECT_THAT(carry_out(planner), ElementsAre("- 10.3.0.0/26 dev 9 scope link proto 3 metric 0"));
+  EXPECT_THAT(carry_out(planner, kStart + ours.hand_over),
+              ElementsAre("- 10.1.0.0/26 dev 9 scope link proto 3 metric 0",
+                          "- 10.2.0.0/26 dev 2 scope link proto 80 metric 0"));
+  EXPECT_FALSE(planner.dirty());
+}
+
+TEST(RoutePlanner, SomeRoutesOfAnOwnerChange) {
+  RoutePlanner planner(ownership());
+  planner.interface_present("vxlan.calico", 9, true, kStart);
+  planner.observe_all({}, kStart);
+  planner.want(RouteClass::kVxlanTunnel, "vxlan.calico", std::vector{local("10.1.0.1"), local("10.1.0.2")});
+  carry_out(planner);
+  planner.change(RouteClass::kVxlanTunnel, "vxlan.calico", std::vector{local("10.1.0.3")},
+                 std::vector{local("10.1.0.1").key, local("10.9.9.9").key});
+  EXPECT_THAT(carry_out(planner), ElementsAre("- 10.1.0.1/32 dev 9 scope link proto 3 metric 1024",
+                                              "+ 10.1.0.3/32 dev 9 scope link proto 3 metric 1024"));
+  EXPECT_EQ(planner.wanted_count(), 2u);
+}
+
 }  // namespace
 }  // namespace reconcile

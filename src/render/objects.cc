@@ -121,11 +121,10 @@ HostDispatch resolve_host_endpoints(
   for (const auto& [name, addresses] : interfaces) {
     for (const auto& [key, endpoint] : endpoints) {
       if (endpoint->interface_name == "*") continue;
-      const bool governs =
-          endpoint->interface_name.empty()
-              ? std::any_of(endpoint->expected_addresses.begin(), endpoint->expected_addresses.end(),
-                            [&addresses = addresses](const base::IpAddress& a) { return addresses.contains(a); })
-              : endpoint->interface_name == name;
+      const bool governs = endpoint->interface_name.empty()
+                               ? std::any_of(endpoint->expected_addresses.begin(), endpoint->expected_addresses.end(),
+                                             [&own = addresses](const base::IpAddress& a) { return own.contains(a); })
+                               : endpoint->interface_name == name;
       if (!governs) continue;
       dispatch.by_interface.emplace(name, HostProgram{key, endpoint});
       break;

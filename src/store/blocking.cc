@@ -86,13 +86,20 @@ base::Result<KeyValue> BlockingStore::get(const std::string& key, Revision revis
 }
 
 base::Result<Listing> BlockingStore::list(const std::string& prefix, Revision revision) {
+  return list_range(prefix, revision, false);
+}
+
+base::Result<Listing> BlockingStore::list_keys(const std::string& prefix) { return list_range(prefix, 0, true); }
+
+base::Result<Listing> BlockingStore::list_range(const std::string& prefix, Revision revision, bool keys_only) {
   Listing listing{.revision = revision, .items = {}};
   std::string from = prefix;
   const std::string end = prefix_end(prefix);
   while (true) {
     auto reply = wait<ReadReply>([&](base::Loop& loop, Done<ReadReply> done) {
-      store_.read({.key = from, .range_end = end, .revision = listing.revision, .limit = kListPage}, options_, loop,
-                  std::move(done));
+      store_.read(
+          {.key = from, .range_end = end, .revision = listing.revision, .limit = kListPage, .keys_only = keys_only},
+          options_, loop, std::move(done));
     });
     if (!reply) return base::fail(std::move(reply).error());
     if (listing.revision == 0) listing.revision = reply->revision;

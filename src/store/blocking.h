@@ -27,6 +27,8 @@ class BlockingStore {
   base::Result<KeyValue> get(const std::string& key, Revision revision = 0);
   // All keys with the prefix at one revision (the latest when 0), read in pages.
   base::Result<Listing> list(const std::string& prefix, Revision revision = 0);
+  // The same without values, for telling what exists.
+  base::Result<Listing> list_keys(const std::string& prefix);
 
   // Refused writes are values, not errors: see WriteReply::status and refusal().
   base::Result<WriteReply> put(const std::string& key, std::string value);
@@ -42,6 +44,7 @@ class BlockingStore {
 
  private:
   class Waiter;
+  base::Result<Listing> list_range(const std::string& prefix, Revision revision, bool keys_only);
   template <typename T>
   base::Result<T> wait(const std::function<void(base::Loop&, Done<T>)>& start);
 

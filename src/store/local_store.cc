@@ -167,6 +167,10 @@ base::Result<WriteReply> LocalCore::remove(const RemoveRequest& request) {
 }
 
 base::Result<Revision> LocalCore::commit(const Transaction& request) {
+  for (const auto& [key, since] : request.conditions) {
+    const KeyValue* current = table_.find(key);
+    if (current != nullptr && current->mod_revision > since) return base::fail(condition_failed());
+  }
   std::vector<Edit> edits;
   for (const auto& [key, value] : request.puts)
     edits.push_back({.key = key, .value = value, .lease = 0, .time_to_live = {}});

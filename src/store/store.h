@@ -152,10 +152,18 @@ struct WriteReply {
   std::optional<KeyValue> current;  // refused: what is there. Removed: what was there.
 };
 
-// All or nothing, without conditions. A key may be named once.
+// The key must not have been written after `since`, or not exist (any more). With a `since` of 0 it must not exist.
+struct Untouched {
+  std::string key;
+  Revision since = 0;
+};
+
+// All or nothing. A key may be written once. A condition that does not hold is an error of kind kConflict; after a
+// transaction with conditions kUnavailable means that the outcome is unknown.
 struct Transaction {
-  std::vector<std::pair<std::string, std::string>> puts;
-  std::vector<std::string> removals;
+  std::vector<std::pair<std::string, std::string>> puts = {};
+  std::vector<std::string> removals = {};
+  std::vector<Untouched> conditions = {};
 };
 
 struct StoreStatus {
@@ -167,6 +175,9 @@ struct StoreStatus {
 
 template <typename T>
 using Done = std::function<void(base::Result<T>)>;
+
+// The error of a Transaction whose conditions did not hold.
+base::Error condition_failed();
 
 // Errors: kUnavailable (text names the endpoints and the remedy; after a conditional write it means that the outcome is
 // unknown), kDenied, kInvalid (including a revision that has been compacted: see is_compacted), kUnsupported.

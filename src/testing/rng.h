@@ -43,4 +43,8 @@ class Rng {
 // PERCALE_SEED if set (decimal), else a new one; printed either way, so that any failure can be repeated.
 std::uint64_t pick_seed(std::string_view test);
 
+// How often a random test repeats: `normally`, or 1/PERCALE_FEWER of that, but once at least. Sanitizer builds, which
+// are many times slower and look for other faults than wrong results, run with PERCALE_FEWER set.
+std::uint32_t repetitions(std::uint32_t normally);
+
 }  // namespace testing

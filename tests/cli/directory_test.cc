@@ -26,6 +26,11 @@ class CapturedEnvironment final : public Environment {
   std::string new_uid() override { return system_.new_uid(); }
   std::string timestamp() override { return system_.timestamp(); }
   void pause(base::Duration) override {}
+  base::WallTime wall() override { return system_.wall(); }
+  base::Instant now() override { return system_.now(); }
+  double jitter() override { return 0.5; }
+  node::Host& host() override { return system_.host(); }
+  node::Prober& prober() override { return system_.prober(); }
   base::Result<std::unique_ptr<store::Store>> open(const store::ConnectionSettings& settings) override {
     return system_.open(settings);
   }

@@ -15,11 +15,11 @@ using model::Selector;
 bool fulfils(const Labels& labels, const Selector& selector) {
   if (selector.is_impossible()) return false;
   for (const model::LabelRestriction& r : selector.restrictions()) {
-    const Label* const label = model::find_label(labels, r.name);
-    if ((r.must_be_present && label == nullptr) || (r.must_be_absent && label != nullptr)) return false;
-    if (!r.values) continue;
+    const Label* const label = model::find_label(labels, r.name());
+    if ((r.must_be_present() && label == nullptr) || (r.must_be_absent() && label != nullptr)) return false;
+    if (!r.has_values()) continue;
     bool listed = false;
-    for (const base::Symbol value : *r.values) listed = listed || (label != nullptr && label->value == value);
+    for (const base::Symbol value : r.values()) listed = listed || (label != nullptr && label->value == value);
     if (!listed) return false;
   }
   return true;

@@ -1,10 +1,21 @@
 // The lab as its user sees it, and proof that its checks can fail: every check of suite Lab and Demo also runs against
-// an agent that is broken on purpose (suite Broken): no agent at all, a rule too many, a rule left out, a route left
-// out.
+// an agent that is broken on purpose (suite Broken).
+//
+//   check                                            fails with
+//   matrix                                           no agent, a rule too many, a rule left out, a route left out
+//   status, and step 1 of the demo                   a host without BGP
+//   step 2 (the matrix)                              a route left out
+//   steps 3 to 6                                     no agent
+//   step 7, 8a, 8b, 9                                no agent, and an agent that is right but for one thing each: it
+//                                                    starts with all doors closed, opens them without etcd, keeps
+//                                                    connections of guests that are gone
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
+#include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,58 +24,13 @@
 #include <gtest/gtest.h>
 
 #include "os/files.h"
-#include "os/process.h"
+#include "test_lab.h"
+#include "testing/temp_directory.h"
 
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-struct Said {
-  int status = -1;
-  std::string text;
-};
-
-Said percalectl(std::vector<std::string> arguments, const std::string& input = {}) {
-  arguments.insert(arguments.begin(), PERCALECTL);
-  auto outcome = os::run({.arguments = arguments, .input = input, .timeout = std::chrono::minutes(4)});
-  if (!outcome) return {-1, outcome.error().text()};
-  return {outcome->status, outcome->output + outcome->errors};
-}
-
-// Up for one test, gone afterwards whatever happens.
-class TestLab {
- public:
-  explicit TestLab(std::string name, std::vector<std::string> options = {}) : name_(std::move(name)) {
-    percalectl({"lab", "down", name_});
-    options.insert(options.begin(), {"lab", "up", name_});
-    up_ = percalectl(options);
-  }
-  ~TestLab() { percalectl({"lab", "down", name_}); }
-  TestLab(const TestLab&) = delete;
-  TestLab& operator=(const TestLab&) = delete;
-
-  const Said& up() const { return up_; }
-  const std::string& name() const { return name_; }
-  Said matrix() const { return percalectl({"lab", "matrix", name_}); }
-  Said in(const std::string& node, std::vector<std::string> command, const std::string& input = {}) const {
-    command.insert(command.begin(), {"lab", "exec", name_, node, "--"});
-    return percalectl(command, input);
-  }
-  Said apply(const std::string& yaml) const { return in("etcd", {PERCALECTL, "apply", "-f", "-"}, yaml); }
-  // Freezes the agents: what is broken now stays broken.
-  void freeze_agents() const {
-    for (const char* host : {"host-a", "host-b", "host-c"}) {
-      const auto pid = os::read_file("/run/percale-lab/" + name_ + "/nodes/" + host + "/agent.pid");
-      ASSERT_TRUE(pid);
-      ASSERT_EQ(::kill(std::atoi(pid->c_str()), SIGSTOP), 0);
-    }
-  }
-
- private:
-  std::string name_;
-  Said up_;
-};
 
 constexpr std::string_view kDenyAll = R"(
 apiVersion: projectcalico.org/v3
@@ -79,22 +45,6 @@ spec:
   egress: [{action: Deny}]
 )";
 
-// A matrix some time after a change: agents need a moment.
-Said matrix_soon(const TestLab& lab) {
-  Said said;
-  for (int i = 0; i < 5; ++i) {
-    said = lab.matrix();
-    if (said.status == 0) break;
-  }
-  return said;
-}
-
-class NeedsRoot : public testing::Test {
- protected:
-  void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "labs need root";
-  }
-};
 class Lab : public NeedsRoot {};
 class Broken : public NeedsRoot {};
 class Demo : public NeedsRoot {};
@@ -177,7 +127,7 @@ TEST_F(Broken, DefaultAcceptIsNoticed) {
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
   ASSERT_EQ(lab.apply(std::string(kDenyAll)).status, 0);
   ASSERT_EQ(matrix_soon(lab).status, 0);
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   for (const char* host : {"host-a", "host-b", "host-c"}) {
     ASSERT_EQ(lab.in(host, {"iptables-nft", "-I", "FORWARD", "1", "-j", "ACCEPT"}).status, 0);
   }
@@ -189,7 +139,7 @@ TEST_F(Broken, DefaultAcceptIsNoticed) {
 TEST_F(Broken, RuleLeftOutIsNoticed) {
   TestLab lab("test-rule");
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   ASSERT_EQ(
       lab.in("host-b", {"ip6tables-nft", "-I", "FORWARD", "1", "-p", "tcp", "--dport", "5432", "-j", "DROP"}).status,
       0);
@@ -202,12 +152,29 @@ TEST_F(Broken, RuleLeftOutIsNoticed) {
 TEST_F(Broken, RouteLeftOutIsNoticed) {
   TestLab lab("test-route");
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
-  lab.freeze_agents();
+  lab.freeze_agents({"host-a", "host-b", "host-c"});
   ASSERT_EQ(lab.in("host-b", {"ip", "route", "del", "10.65.0.12/32"}).status, 0);
   const Said matrix = lab.matrix();
   EXPECT_EQ(matrix.status, 1);
   EXPECT_THAT(matrix.text, HasSubstr("-> web2 IPv4"));
   EXPECT_THAT(matrix.text, Not(HasSubstr("IPv6 icmp: expected")));
+}
+
+TEST_F(Broken, AHostWithoutBgpIsNoticed) {
+  TestLab lab("test-bgp");
+  ASSERT_EQ(lab.up().status, 0) << lab.up().text;
+  ASSERT_EQ(percalectl({"lab", "status", lab.name()}).status, 0);
+  const auto pid = os::read_file("/run/percale-lab/" + lab.name() + "/nodes/host-b/bird.pid");
+  ASSERT_TRUE(pid);
+  ASSERT_EQ(::kill(std::atoi(pid->c_str()), SIGKILL), 0);
+  Said status;
+  for (int i = 0; i < 20; ++i) {
+    status = percalectl({"lab", "status", lab.name()});
+    if (status.status != 0) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_EQ(status.status, 1);
+  EXPECT_THAT(status.text, HasSubstr("BGP session"));
 }
 
 TEST_F(Demo, EveryStepGoesAsExpected) {
@@ -223,6 +190,50 @@ TEST_F(Broken, DemoNoticesThatNobodyProtects) {
   std::size_t wrong = 0;
   for (auto at = demo.text.find("WRONG: "); at != demo.text.npos; at = demo.text.find("WRONG: ", at + 1)) ++wrong;
   EXPECT_EQ(wrong, 8u) << demo.text;
+}
+
+// Right in everything but: after a kill it keeps all doors closed for a moment; without etcd it opens them; and
+// connections of guests that are gone live on.
+std::string saboteur(const std::string& etcd) {
+  return R"(#!/bin/bash
+if [ -e /run/saboteur ]; then
+  iptables-nft -w -I FORWARD -j DROP; sleep 0.3; iptables-nft -w -D FORWARD -j DROP
+else
+  touch /run/saboteur
+  [ $(hostname) = host-c ] && ip monitor route | while read -r what address rest; do
+    [ "$what $address" = "Deleted 10.66.0.14" ] || continue
+    end=$((SECONDS + 6))
+    while [ $SECONDS -lt $end ]; do
+      conntrack -I -p tcp -s 10.66.0.14 -d 10.66.0.99 --sport 1 --dport 2 --state ESTABLISHED --timeout 60
+    done
+  done >/dev/null 2>&1 &
+  while sleep 0.1; do
+    if timeout 0.5 bash -c '</dev/tcp/)" +
+         etcd + R"(/2379'; then
+      iptables-nft -w -D FORWARD -j ACCEPT
+    else
+      iptables-nft -w -C FORWARD -j ACCEPT || iptables-nft -w -I FORWARD -j ACCEPT
+    fi
+  done >/dev/null 2>&1 &
+fi
+exec )" + PERCALED +
+         "\n";
+}
+
+TEST_F(Broken, DemoNoticesEachFaultByItself) {
+  const testing::TempDirectory directory;
+  const std::string program = directory.write("saboteur", saboteur("172.31.255.1"));
+  ASSERT_EQ(::chmod(program.c_str(), 0755), 0);
+  const Said demo = percalectl({"lab", "demo", "test-saboteur", "--agent", program, "--cut", "3"});
+  EXPECT_EQ(demo.status, 1);
+  std::set<std::string> wrong;
+  std::istringstream lines(demo.text);
+  std::string step;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('(')) step = line.substr(0, line.find(')') + 1);
+    if (line.find("WRONG: ") != line.npos) wrong.insert(step);
+  }
+  EXPECT_THAT(wrong, testing::ElementsAre("(7)", "(8a)", "(8b)", "(9)")) << demo.text;
 }
 
 }  // namespace

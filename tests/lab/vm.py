@@ -156,7 +156,8 @@ def initial_file_system(version, command):
 
 def command_script(words, environment):
     lines = [f"cd {shlex.quote(os.getcwd())} || exit 125"]
-    settings = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    settings = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
     settings.update(entry.split("=", 1) for entry in environment)
     lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
     lines.append(shlex.join(words))  # not exec: the shell also reaps

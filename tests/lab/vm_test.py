@@ -1,5 +1,5 @@
-"""The virtual machine as its users see it: the command's words, output and status pass unchanged, its kernel is Debian's,
-nothing written inside is seen outside, and no way of ending leaves anything behind or looks like success."""
+"""The virtual machine as its users see it: the command's words, output and status pass unchanged, its kernel is
+Debian's, nothing written inside is seen outside, and no way of ending leaves anything behind or looks like success."""
 
 import os
 import pathlib
@@ -18,7 +18,8 @@ PATIENCE = 60
 
 
 def started(*arguments, **options):
-    return subprocess.Popen([sys.executable, VM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, VM, *arguments], stdout=pipe, stderr=pipe, text=True, **options)
 
 
 def qemu_of(runner):
@@ -51,7 +52,8 @@ class Machine(unittest.TestCase):
     def test_command_runs_on_debians_kernel_and_leaves_nothing(self):
         script = r"""
             echo first; uname -r; pwd; printf '%s|' "$0" "$1" "$GREETING"; echo
-            ip link add tun7 type ipip local 192.0.2.1 remote 192.0.2.2 && ip -d link show tun7 | grep -o 'remote [0-9.]*'
+            ip link add tun7 type ipip local 192.0.2.1 remote 192.0.2.2
+            ip -d link show tun7 | grep -o 'remote [0-9.]*'
             grep -o '^ipip ' /proc/modules
             echo inside > "$2/written" && cat "$2/written"
             exit 7"""

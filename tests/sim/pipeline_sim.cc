@@ -235,6 +235,7 @@ class History {
     say("heal");
     if (cut_) store_.reconnect();
     host_.heal();
+    data_.repair();  // the running agent may know a last good value, a fresh one cannot
     data_.sacred();
     loop_.advance(kConvergeWithin);
     supervise();

@@ -1,6 +1,7 @@
 #include "random_store.h"
 
 #include <array>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -165,6 +166,10 @@ void RandomStore::sacred() {
               kFriendAddress)));
 }
 
+void RandomStore::repair() {
+  for (const std::string& key : std::exchange(bad_, {})) write_(key, std::nullopt);
+}
+
 void RandomStore::remove_all() {
   for (const Kind& kind : kKinds) {
     for (int i = 0; i < kind.names; ++i) write_(key_of(kind, static_cast<std::uint64_t>(i)), std::nullopt);
@@ -180,12 +185,14 @@ void RandomStore::mutate() {
   }
   const auto n = rng_.below(static_cast<std::uint64_t>(kind->names));
   const std::string key = key_of(*kind, n);
+  bad_.erase(key);
   switch (rng_.below(8)) {
     case 0:
     case 1: return write_(key, std::nullopt);
     case 2: {
       constexpr std::string_view kBad[] = {
           "", "{", "[]", "null", R"({"spec":7})", R"({"spec":{"selector":"((","ingress":3,"node":[]}})", "\xff\xfe"};
+      bad_.insert(key);
       return write_(key, std::string(kBad[rng_.index(std::size(kBad))]));
     }
     default: return write_(key, value_for(kind->plural));

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "testing/rng.h"
@@ -28,6 +29,8 @@ class RandomStore {
   void mutate();
   // Everything but the sacred goes, as when a controller resyncs badly.
   void remove_all();
+  // Deletes what cannot be read.
+  void repair();
   // ClusterInformation, for a migration.
   void ready(bool ready);
 
@@ -43,6 +46,7 @@ class RandomStore {
 
   testing::Rng& rng_;
   Write write_;
+  std::set<std::string> bad_;  // keys
 };
 
 }  // namespace sim

@@ -122,20 +122,20 @@ LabelIndex::Plan LabelIndex::plan(const Condition& condition) const {
   Plan best;
   std::size_t fewest = SIZE_MAX;
   for (const model::LabelRestriction& restriction : condition.selector.restrictions()) {
-    if (!restriction.must_be_present && !restriction.values) continue;
-    const auto name = names_.find(restriction.name);
+    if (!restriction.must_be_present() && !restriction.has_values()) continue;
+    const auto name = names_.find(restriction.name());
     if (name == names_.end()) return {Plan::Kind::kNone, nullptr};
     std::size_t groups = name->second.groups;
-    if (restriction.values && name->second.by_value) {
+    if (restriction.has_values() && name->second.by_value) {
       groups = 0;
-      for (const model::Symbol value : *restriction.values) {
+      for (const model::Symbol value : restriction.values()) {
         const auto valued = name->second.by_value->find(value);
         if (valued != name->second.by_value->end()) groups += valued->second.size();
       }
     }
     if (groups >= fewest) continue;
     fewest = groups;
-    best = {restriction.values ? Plan::Kind::kValues : Plan::Kind::kPresent, &restriction};
+    best = {restriction.has_values() ? Plan::Kind::kValues : Plan::Kind::kPresent, &restriction};
   }
   return best;
 }
@@ -158,8 +158,8 @@ void LabelIndex::prepare(std::span<const Condition* const> conditions) {
   Symbols wanted;
   for (const Condition* condition : conditions) {
     const Plan planned = plan(*condition);
-    if (planned.restriction == nullptr || names_.at(planned.restriction->name).by_value) continue;
-    wanted.insert(planned.restriction->name);
+    if (planned.restriction == nullptr || names_.at(planned.restriction->name()).by_value) continue;
+    wanted.insert(planned.restriction->name());
   }
   build(wanted);
 }
@@ -174,11 +174,11 @@ void LabelIndex::for_each_candidate(const Plan& plan, Visitor visit) const {
       }
       break;
     case Plan::Kind::kPresent:
-      for (const auto& [value, groups] : *names_.at(plan.restriction->name).by_value) groups.for_each(visit);
+      for (const auto& [value, groups] : *names_.at(plan.restriction->name()).by_value) groups.for_each(visit);
       break;
     case Plan::Kind::kValues: {
-      const GroupsByValue& by_value = *names_.at(plan.restriction->name).by_value;
-      for (const model::Symbol value : *plan.restriction->values) {
+      const GroupsByValue& by_value = *names_.at(plan.restriction->name()).by_value;
+      for (const model::Symbol value : plan.restriction->values()) {
         const auto valued = by_value.find(value);
         if (valued != by_value.end()) valued->second.for_each(visit);
       }
@@ -194,8 +194,8 @@ const IdSet& LabelIndex::add(SelectorId id, Condition condition) {
   selector.place = filing_.add(id, selector.condition);
 
   const Plan planned = plan(selector.condition);
-  if (planned.restriction != nullptr && !names_.at(planned.restriction->name).by_value) {
-    build(Symbols{planned.restriction->name});
+  if (planned.restriction != nullptr && !names_.at(planned.restriction->name()).by_value) {
+    build(Symbols{planned.restriction->name()});
   }
   for_each_candidate(planned, [&](GroupId candidate) {
     Group& group = groups_[candidate];

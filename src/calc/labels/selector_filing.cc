@@ -12,7 +12,7 @@ namespace {
 
 std::span<const model::Symbol> values_for(const Condition& condition, model::Symbol name) {
   for (const model::LabelRestriction& restriction : condition.selector.restrictions()) {
-    if (restriction.name == name && restriction.values) return *restriction.values;
+    if (restriction.name() == name && restriction.has_values()) return restriction.values();
   }
   base::check_failed("a selector filed by value restricts that label's values", __FILE__, __LINE__);
 }
@@ -29,20 +29,21 @@ SelectorFiling::Place SelectorFiling::choose(const Condition& condition) const {
     best = {kind, name};
   };
   for (const model::LabelRestriction& restriction : condition.selector.restrictions()) {
-    const auto drawer = by_name_.find(restriction.name);
-    if (restriction.values) {
+    const auto drawer = by_name_.find(restriction.name());
+    if (restriction.has_values()) {
       std::size_t fullest = 0;
       if (drawer != by_name_.end()) {
-        for (const model::Symbol value : *restriction.values) {
+        for (const model::Symbol value : restriction.values()) {
           const auto valued = drawer->second.by_value.find(value);
           if (valued != drawer->second.by_value.end()) fullest = std::max(fullest, valued->second.size());
         }
       }
-      offer(Place::Kind::kValues, restriction.name, fullest);
+      offer(Place::Kind::kValues, restriction.name(), fullest);
     }
-    if (restriction.must_be_present) {
+    if (restriction.must_be_present()) {
       // Every holder of the label looks here whatever its value, so at equal size a value is the better place.
-      offer(Place::Kind::kPresent, restriction.name, drawer == by_name_.end() ? 1 : drawer->second.present.size() + 1);
+      offer(Place::Kind::kPresent, restriction.name(),
+            drawer == by_name_.end() ? 1 : drawer->second.present.size() + 1);
     }
   }
   return best;

@@ -44,6 +44,8 @@ class RouteResolver {
   void collect(Changes& changes);
 
   void begin_resync() { ++generation_; }
+  void keep(const model::WorkloadEndpointKey& key) { keep_in(workloads_, key); }  // counts as put
+  void keep(const model::IpamBlockKey& key) { keep_in(blocks_, key); }
   void end_resync();
 
  private:
@@ -86,6 +88,9 @@ class RouteResolver {
   };
   using Lengths = std::map<std::uint8_t, std::size_t, std::greater<>>;  // prefix lengths in use, longest first
 
+  void keep_in(auto& table, const auto& key) const {
+    if (const auto known = table.find(key); known != table.end()) known->second.generation = generation_;
+  }
   static NodeInfo info_of(const model::Node& node);
   bool is_local(Symbol node) const { return node.view() == hostname_; }
   void claim(const base::IpAddress& address, Symbol node, ClaimKind kind);

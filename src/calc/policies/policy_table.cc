@@ -8,11 +8,11 @@
 namespace calc {
 
 PolicyTable::SlotId PolicyTable::slot_for(const model::Selector& selector) {
-  const auto [known, is_new] = by_selector_.try_emplace(selector.identity(), kNoIndex);
-  if (!is_new) return known->second;
+  const auto known = by_selector_.find(selector.identity());
+  if (known != by_selector_.end()) return *known;
   const SlotId slot = slots_.allocate();
-  known->second = slot;
   local_.add(slot, {selector, std::nullopt});
+  by_selector_.insert(slot);
   return slot;
 }
 
@@ -21,7 +21,7 @@ void PolicyTable::leave_slot(PolicyId id) {
   Slot& slot = slots_[slot_id];
   slot.policies.erase(id);
   if (!slot.policies.empty()) return;
-  by_selector_.erase(selector_of(slot_id).identity());
+  by_selector_.erase(slot_id);
   local_.remove(slot_id);
   slots_.release(slot_id);
 }
@@ -147,8 +147,9 @@ std::shared_ptr<const ActivePolicy> PolicyTable::build(const Entry& entry, std::
   active.tier = entry.tier;
   active.selector = selector_of(entry.slot).canonical();
   if (!model::is_staged(entry.key.kind)) {
-    active.ingress = scan_rules(entry.rules.ingress(), needed);
-    active.egress = scan_rules(entry.rules.egress(), needed);
+    const StoredRules::Lists rules = entry.rules.read();
+    active.ingress = scan_rules(rules.ingress, needed);
+    active.egress = scan_rules(rules.egress, needed);
   }
   active.untracked = entry.flags.do_not_track;
   active.pre_dnat = entry.flags.pre_dnat;

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/container_hash/hash.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "calc/containers/slab.h"
@@ -34,7 +34,9 @@ namespace calc {
 class PolicyTable {
  public:
   explicit PolicyTable(const ProfileLabels& profiles)
-      : local_(profiles), by_key_(0, KeyHash{&policies_}, KeyEqual{&policies_}) {}
+      : local_(profiles),
+        by_key_(0, KeyHash{&policies_}, KeyEqual{&policies_}),
+        by_selector_(0, SlotHash{&local_}, SlotEqual{&local_}) {}
 
   void put(const model::PolicyKey& key, const model::Policy& policy);
   void erase(const model::PolicyKey& key);
@@ -69,25 +71,26 @@ class PolicyTable {
   using SlotId = SelectorId;
 
   struct Flags {
-    bool ingress = false;
-    bool egress = false;
-    bool do_not_track = false;
-    bool pre_dnat = false;
-    bool apply_on_forward = false;
+    bool ingress : 1 = false;
+    bool egress : 1 = false;
+    bool do_not_track : 1 = false;
+    bool pre_dnat : 1 = false;
+    bool apply_on_forward : 1 = false;
     friend bool operator==(const Flags&, const Flags&) = default;
   };
+  // Most of them never become active here, so the members are in an order without gaps.
   struct Entry {
     model::PolicyKey key;
     Symbol tier;
     std::optional<double> order;
-    SlotId slot = kNoIndex;  // kNoIndex: no policy here
-    Flags flags;
-    bool needed_everywhere = false;
-    bool announced = false;
-    bool changed = false;  // what was announced, if anything, is out of date
-    std::uint8_t generation = 0;
     StoredRules rules;
     RuleSets sets;
+    SlotId slot = kNoIndex;  // kNoIndex: no policy here
+    Flags flags;
+    bool needed_everywhere : 1 = false;
+    bool announced : 1 = false;
+    bool changed : 1 = false;  // what was announced, if anything, is out of date
+    std::uint8_t generation = 0;
   };
   struct Slot {  // its selector is in the label index under the same number
     IdSet policies;
@@ -107,6 +110,20 @@ class PolicyTable {
     bool operator()(PolicyId a, PolicyId b) const { return a == b; }
     bool operator()(PolicyId a, const model::PolicyKey& b) const { return (*policies)[a].key == b; }
     bool operator()(const model::PolicyKey& a, PolicyId b) const { return (*policies)[b].key == a; }
+  };
+  // A table of slots by the identity of their selectors: two of equal text that are not copies only mean one slot more.
+  struct SlotHash {
+    using is_transparent = void;
+    const LabelIndex* selectors;
+    std::size_t operator()(SlotId slot) const { return (*this)(selectors->condition(slot).selector.identity()); }
+    std::size_t operator()(const void* identity) const { return boost::hash<const void*>{}(identity); }
+  };
+  struct SlotEqual {
+    using is_transparent = void;
+    const LabelIndex* selectors;
+    bool operator()(SlotId a, SlotId b) const { return a == b; }
+    bool operator()(SlotId a, const void* b) const { return selectors->condition(a).selector.identity() == b; }
+    bool operator()(const void* a, SlotId b) const { return (*this)(b, a); }
   };
   using Ids = boost::unordered_flat_set<std::uint32_t>;
 
@@ -128,8 +145,7 @@ class PolicyTable {
   Slab<Entry> policies_;
   boost::unordered_flat_set<PolicyId, KeyHash, KeyEqual> by_key_;
   Slab<Slot> slots_;
-  // By identity: two selectors of equal text that are not copies only mean one entry more.
-  boost::unordered_flat_map<const void*, SlotId> by_selector_;
+  boost::unordered_flat_set<SlotId, SlotHash, SlotEqual> by_selector_;
 
   Ids dirty_policies_;
   std::set<model::PolicyKey> removed_;  // announced, then erased

@@ -20,18 +20,20 @@ void ProfileTable::put(Symbol name, StoredRules rules) {
   if (is_built_in_profile(name)) return;  // a stored object of that name is not the profile everybody knows
   Entry& entry = entries_[name];
   entry.generation = generation_;
-  if (entry.rules && *entry.rules == rules) return;
-  count_ += entry.rules ? 0 : 1;
+  if (entry.exists && entry.rules == rules) return;
+  count_ += entry.exists ? 0 : 1;
   entry.rules = std::move(rules);
+  entry.exists = true;
   entry.changed = true;
   if (entry.references > 0) dirty_.insert(name);
 }
 
 void ProfileTable::erase(Symbol name) {
   const auto known = entries_.find(name);
-  if (known == entries_.end() || !known->second.rules) return;
+  if (known == entries_.end() || !known->second.exists) return;
   Entry& entry = known->second;
-  entry.rules.reset();
+  entry.rules = StoredRules();
+  entry.exists = false;
   --count_;
   entry.changed = true;
   if (entry.references > 0 || entry.announced) {
@@ -60,15 +62,16 @@ void ProfileTable::collect(SetIndex& sets, Changes& changes) {
       entry.sets.clear(sets);
       if (entry.announced) changes.profiles_removed.insert(name);
       entry.announced = false;
-      if (!entry.rules) entries_.erase(known);
+      if (!entry.exists) entries_.erase(known);
       continue;
     }
     if (entry.announced && !entry.changed) continue;
     ActiveProfile active;
     std::vector<SetSpec> needed;
-    if (entry.rules) {
-      active.ingress = scan_rules(entry.rules->ingress(), needed);
-      active.egress = scan_rules(entry.rules->egress(), needed);
+    if (entry.exists) {
+      const StoredRules::Lists rules = entry.rules.read();
+      active.ingress = scan_rules(rules.ingress, needed);
+      active.egress = scan_rules(rules.egress, needed);
     } else {
       active = stand_in_profile(name);
     }
@@ -83,7 +86,7 @@ void ProfileTable::collect(SetIndex& sets, Changes& changes) {
 std::vector<Symbol> ProfileTable::missing() const {
   std::vector<Symbol> names;
   for (const auto& [name, entry] : entries_) {
-    if (entry.references > 0 && !entry.rules && !is_built_in_profile(name)) names.push_back(name);
+    if (entry.references > 0 && !entry.exists && !is_built_in_profile(name)) names.push_back(name);
   }
   std::ranges::sort(names);
   return names;
@@ -96,7 +99,7 @@ void ProfileTable::keep(Symbol name) {
 std::vector<Symbol> ProfileTable::stale() const {
   std::vector<Symbol> names;
   for (const auto& [name, entry] : entries_) {
-    if (entry.rules && entry.generation != generation_) names.push_back(name);
+    if (entry.exists && entry.generation != generation_) names.push_back(name);
   }
   return names;
 }

@@ -4,7 +4,6 @@
 // profile must not open anything. projectcalico-default-allow always exists.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -44,10 +43,11 @@ class ProfileTable {
 
  private:
   struct Entry {
-    std::optional<StoredRules> rules;
+    StoredRules rules;  // if it exists
     RuleSets sets;
     std::uint32_t references = 0;
     std::uint8_t generation = 0;
+    bool exists = false;
     bool announced = false;
     bool changed = false;  // what was announced, if anything, is out of date
   };

@@ -109,10 +109,11 @@ TEST_F(RuleScannerTest, StoredRulesComeBackAsTheyWere) {
   rule.annotations = {{"k", "v"}, {"long", std::string(300, 'x')}};
   const model::Rule empty;
   const StoredRules stored({rule, empty}, {empty});
-  EXPECT_EQ(stored.ingress(), (std::vector{rule, empty}));
-  EXPECT_EQ(stored.egress(), std::vector{empty});
+  EXPECT_EQ(stored.read().ingress, (std::vector{rule, empty}));
+  EXPECT_EQ(stored.read().egress, std::vector{empty});
   EXPECT_TRUE(stored == StoredRules({rule, empty}, {empty}));
   EXPECT_FALSE(stored == StoredRules({empty, rule}, {empty}));
+  EXPECT_FALSE(stored == StoredRules({rule, empty, empty}, {}));
   EXPECT_FALSE(stored == StoredRules());
 }
 

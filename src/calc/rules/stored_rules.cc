@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <new>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -27,16 +30,15 @@ constexpr std::uint32_t kSelector = 1u << 10;
 constexpr std::uint32_t kNotSelector = 1u << 11;
 constexpr std::uint32_t kService = 1u << 12;
 constexpr int kSideBits = 7;
+constexpr std::uint32_t kEgress = 1u << 20;  // which list the rule belongs to
 
 class Writer {
  public:
   Writer(std::vector<char>& bytes, std::vector<model::Selector>& selectors) : bytes_(bytes), selectors_(selectors) {}
 
-  // Appends; returns the number of bytes.
-  std::size_t write(const std::vector<model::Rule>& rules) {
-    const std::size_t before = bytes_.size();
-    for (const model::Rule& rule : rules) put_rule(rule);
-    return bytes_.size() - before;
+  // Appends; `list` is kEgress or 0.
+  void write(const std::vector<model::Rule>& rules, std::uint32_t list) {
+    for (const model::Rule& rule : rules) put_rule(rule, list);
   }
 
  private:
@@ -104,9 +106,9 @@ class Writer {
     if (!entity.service.empty()) put_text(entity.service);
   }
 
-  void put_rule(const model::Rule& rule) {
+  void put_rule(const model::Rule& rule, std::uint32_t list) {
     put(rule.action);
-    put(static_cast<std::uint32_t>((rule.ip_version ? kIpVersion : 0u) | (rule.protocol ? kProtocol : 0u) |
+    put(static_cast<std::uint32_t>(list | (rule.ip_version ? kIpVersion : 0u) | (rule.protocol ? kProtocol : 0u) |
                                    (rule.not_protocol ? kNotProtocol : 0u) | (rule.icmp ? kIcmp : 0u) |
                                    (rule.not_icmp ? kNotIcmp : 0u) | (rule.annotations.empty() ? 0u : kAnnotations) |
                                    fields_of(rule.source) | fields_of(rule.destination) << kSideBits));
@@ -135,10 +137,10 @@ class Reader {
   Reader(std::span<const char> bytes, std::span<const model::Selector> selectors)
       : bytes_(bytes), selectors_(selectors) {}
 
-  std::vector<model::Rule> read() {
-    std::vector<model::Rule> rules;
-    while (!bytes_.empty()) take_rule(rules.emplace_back());
-    return rules;
+  StoredRules::Lists read() {
+    StoredRules::Lists lists;
+    while (!bytes_.empty()) take_rule(lists);
+    return lists;
   }
 
  private:
@@ -212,9 +214,11 @@ class Reader {
     if (fields & kNotSelector) entity.not_selector = take_selector();
     if (fields & kService) entity.service = take_text();
   }
-  void take_rule(model::Rule& rule) {
-    rule.action = take<model::RuleAction>();
+  void take_rule(StoredRules::Lists& lists) {
+    const auto action = take<model::RuleAction>();
     const auto fields = take<std::uint32_t>();
+    model::Rule& rule = (fields & kEgress ? lists.egress : lists.ingress).emplace_back();
+    rule.action = action;
     if (fields & kIpVersion) rule.ip_version = take<base::Family>();
     if (fields & kProtocol) rule.protocol = take_protocol();
     if (fields & kNotProtocol) rule.not_protocol = take_protocol();
@@ -237,39 +241,53 @@ class Reader {
 
 }  // namespace
 
+// The block: this head, the selectors, each once, to which the rules refer by position, then the rules.
+struct StoredRules::Block {
+  std::uint32_t selector_count = 0;
+  std::uint32_t rule_bytes = 0;
+
+  static std::size_t rules_at(std::size_t selectors) { return sizeof(Block) + selectors * sizeof(model::Selector); }
+  std::byte* start() { return reinterpret_cast<std::byte*>(this); }
+  const std::byte* start() const { return reinterpret_cast<const std::byte*>(this); }
+  model::Selector* selectors_start() { return reinterpret_cast<model::Selector*>(start() + sizeof(Block)); }
+
+  std::span<const model::Selector> selectors() const {
+    return {reinterpret_cast<const model::Selector*>(start() + sizeof(Block)), selector_count};
+  }
+  std::span<const char> rules() const {
+    return {reinterpret_cast<const char*>(start() + rules_at(selector_count)), rule_bytes};
+  }
+};
+
+void StoredRules::Free::operator()(Block* block) const {
+  std::destroy_n(block->selectors_start(), block->selector_count);
+  ::operator delete(block);
+}
+
 StoredRules::StoredRules(const std::vector<model::Rule>& ingress, const std::vector<model::Rule>& egress) {
   if (ingress.empty() && egress.empty()) return;
-  std::vector<char> bytes(sizeof(Layout));
+  static_assert(sizeof(Block) % alignof(model::Selector) == 0);
+  std::vector<char> rules;
   std::vector<model::Selector> selectors;
-  Writer writer(bytes, selectors);
-  Layout layout;
-  layout.ingress_bytes = static_cast<std::uint32_t>(writer.write(ingress));
-  writer.write(egress);
-  layout.selectors = static_cast<std::uint32_t>(selectors.size());
-  std::memcpy(bytes.data(), &layout, sizeof layout);
-  bytes_ = CompactArray<char>(bytes);
-  if (selectors.empty()) return;
-  selectors_ = std::make_unique<model::Selector[]>(selectors.size());
-  std::ranges::move(selectors, selectors_.get());
+  Writer writer(rules, selectors);
+  writer.write(ingress, 0);
+  writer.write(egress, kEgress);
+
+  const std::size_t rules_at = Block::rules_at(selectors.size());
+  block_.reset(new (::operator new(rules_at + rules.size()))
+                   Block{static_cast<std::uint32_t>(selectors.size()), static_cast<std::uint32_t>(rules.size())});
+  std::uninitialized_move(selectors.begin(), selectors.end(), block_->selectors_start());
+  std::memcpy(block_->start() + rules_at, rules.data(), rules.size());
 }
 
-StoredRules::Layout StoredRules::layout() const {
-  Layout layout;
-  if (!bytes_.empty()) std::memcpy(&layout, bytes_.items().data(), sizeof layout);
-  return layout;
-}
-
-std::vector<model::Rule> StoredRules::ingress() const {
-  if (bytes_.empty()) return {};
-  return Reader(bytes_.items().subspan(sizeof(Layout), layout().ingress_bytes), selectors()).read();
-}
-std::vector<model::Rule> StoredRules::egress() const {
-  if (bytes_.empty()) return {};
-  return Reader(bytes_.items().subspan(sizeof(Layout) + layout().ingress_bytes), selectors()).read();
+StoredRules::Lists StoredRules::read() const {
+  return block_ ? Reader(block_->rules(), block_->selectors()).read() : Lists();
 }
 
 bool operator==(const StoredRules& a, const StoredRules& b) {
-  return std::ranges::equal(a.bytes_.items(), b.bytes_.items()) && std::ranges::equal(a.selectors(), b.selectors());
+  if (!a.block_ || !b.block_) return !a.block_ && !b.block_;
+  return std::ranges::equal(a.block_->rules(), b.block_->rules()) &&
+         std::ranges::equal(a.block_->selectors(), b.block_->selectors());
 }
 
 }  // namespace calc

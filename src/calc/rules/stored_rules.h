@@ -5,35 +5,33 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
-#include "calc/containers/compact_array.h"
 #include "model/policy.h"
 
 namespace calc {
 
-// Immutable. Rules read back are equal to those put in.
+// Immutable, one block of memory and the size of a pointer to it. Rules read back are equal to those put in.
 class StoredRules {
  public:
-  StoredRules() = default;
+  StoredRules() = default;  // no rules
   StoredRules(const std::vector<model::Rule>& ingress, const std::vector<model::Rule>& egress);
 
-  std::vector<model::Rule> ingress() const;
-  std::vector<model::Rule> egress() const;
+  struct Lists {
+    std::vector<model::Rule> ingress;
+    std::vector<model::Rule> egress;
+  };
+  Lists read() const;
 
   friend bool operator==(const StoredRules& a, const StoredRules& b);
 
  private:
-  struct Layout {  // of what comes before the rules in bytes_
-    std::uint32_t selectors = 0;
-    std::uint32_t ingress_bytes = 0;
+  struct Block;
+  struct Free {
+    void operator()(Block* block) const;
   };
-  Layout layout() const;
-  std::span<const model::Selector> selectors() const { return {selectors_.get(), layout().selectors}; }
 
-  CompactArray<char> bytes_;                      // layout, ingress rules, egress rules; empty if there are no rules
-  std::unique_ptr<model::Selector[]> selectors_;  // each once; the bytes refer to them by position
+  std::unique_ptr<Block, Free> block_;  // null if there are no rules
 };
 
 }  // namespace calc

@@ -6,25 +6,12 @@
 
 namespace calc {
 
-std::size_t SetIndex::NameHash::operator()(const WorkloadName& key) const {
-  return std::hash<std::string_view>{}({key.name.items().data(), key.name.size()}) ^ std::hash<Symbol>{}(key.ns);
-}
-std::size_t SetIndex::NameHash::operator()(const model::WorkloadEndpointKey& key) const {
-  return std::hash<std::string_view>{}(key.name) ^ std::hash<Symbol>{}(key.ns);
-}
-bool SetIndex::NameEqual::operator()(const WorkloadName& a, const WorkloadName& b) const {
-  return a.ns == b.ns && std::ranges::equal(a.name.items(), b.name.items());
-}
-bool SetIndex::NameEqual::operator()(const WorkloadName& a, const model::WorkloadEndpointKey& b) const {
-  return a.ns == b.ns && std::ranges::equal(a.name.items(), b.name);
-}
-
 void SetIndex::put(const model::WorkloadEndpointKey& key, const model::Membership& value) {
   auto known = workloads_.find(key);
   if (known == workloads_.end()) {
-    known = workloads_.try_emplace(WorkloadName{key.ns, CompactArray<char>(key.name)}, kNoIndex).first;
+    known = workloads_.insert(Workload{key.ns, kNoIndex, CompactText(key.name)}).first;
   }
-  put(known->second, value);
+  put(known->holder, value);
 }
 
 void SetIndex::put(const model::HostEndpointKey& key, const model::Membership& value) {
@@ -94,7 +81,7 @@ void SetIndex::put(std::uint32_t& id, const Value& value) {
 void SetIndex::erase(const model::WorkloadEndpointKey& key) {
   const auto known = workloads_.find(key);
   if (known == workloads_.end()) return;
-  erase(known->second);
+  erase(known->holder);
   workloads_.erase(known);
 }
 
@@ -123,8 +110,9 @@ void SetIndex::erase(std::uint32_t id) {
 void SetIndex::end_resync() {
   const auto sweep = [&](auto& table) {
     erase_if(table, [&](const auto& entry) {
-      if (holders_[entry.second].generation == generation_) return false;
-      erase(entry.second);
+      const std::uint32_t holder = holder_of(entry);
+      if (holders_[holder].generation == generation_) return false;
+      erase(holder);
       return true;
     });
   };

@@ -14,8 +14,10 @@
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "calc/containers/compact_array.h"
+#include "calc/containers/compact_text.h"
 #include "calc/containers/slab.h"
 #include "calc/labels/label_index.h"
 #include "calc/output.h"
@@ -87,20 +89,28 @@ class SetIndex {
     bool dirty = false;
     MemberCounts members;
   };
-  struct WorkloadName {
+  // A set of these is a map from names to holders, whose entries are without the gap that a map would have.
+  struct Workload {
     Symbol ns;
-    CompactArray<char> name;
+    mutable std::uint32_t holder;  // no part of the key
+    CompactText name;
   };
   struct NameHash {
     using is_transparent = void;
-    std::size_t operator()(const WorkloadName& key) const;
-    std::size_t operator()(const model::WorkloadEndpointKey& key) const;
+    std::size_t operator()(const Workload& key) const { return of(key.ns, key.name.view()); }
+    std::size_t operator()(const model::WorkloadEndpointKey& key) const { return of(key.ns, key.name); }
+    static std::size_t of(Symbol ns, std::string_view name) {
+      return std::hash<std::string_view>{}(name) ^ std::hash<Symbol>{}(ns);
+    }
   };
   struct NameEqual {
     using is_transparent = void;
-    bool operator()(const WorkloadName& a, const WorkloadName& b) const;
-    bool operator()(const WorkloadName& a, const model::WorkloadEndpointKey& b) const;
-    bool operator()(const model::WorkloadEndpointKey& a, const WorkloadName& b) const { return (*this)(b, a); }
+    bool operator()(const Workload& a, const Workload& b) const { return is(a, b.ns, b.name.view()); }
+    bool operator()(const Workload& a, const model::WorkloadEndpointKey& b) const { return is(a, b.ns, b.name); }
+    bool operator()(const model::WorkloadEndpointKey& a, const Workload& b) const { return is(b, a.ns, a.name); }
+    static bool is(const Workload& workload, Symbol ns, std::string_view name) {
+      return workload.ns == ns && workload.name.view() == name;
+    }
   };
   struct HostHash {
     std::size_t operator()(const model::HostEndpointKey& key) const { return std::hash<Symbol>{}(key.name); }
@@ -111,8 +121,10 @@ class SetIndex {
     }
   };
 
+  static std::uint32_t holder_of(const Workload& entry) { return entry.holder; }
+  static std::uint32_t holder_of(const auto& entry) { return entry.second; }
   void keep_in(const auto& table, const auto& key) {
-    if (const auto known = table.find(key); known != table.end()) holders_[known->second].generation = generation_;
+    if (const auto known = table.find(key); known != table.end()) holders_[holder_of(*known)].generation = generation_;
   }
   void put(std::uint32_t& id, const model::Membership& value);
   void put(std::uint32_t& id, const Value& value);
@@ -131,7 +143,7 @@ class SetIndex {
   LabelIndex index_;
   Slab<Holder> holders_;
   std::vector<std::uint32_t> first_of_group_;
-  boost::unordered_flat_map<WorkloadName, std::uint32_t, NameHash, NameEqual> workloads_;
+  boost::unordered_flat_set<Workload, NameHash, NameEqual> workloads_;
   boost::unordered_flat_map<model::HostEndpointKey, std::uint32_t, HostHash> hosts_;
   boost::unordered_flat_map<model::NetworkSetKey, std::uint32_t, NetworkSetHash> network_sets_;
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include <linux/netlink.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 
@@ -38,6 +39,8 @@ std::uint32_t swap32(std::uint32_t v) {
 }
 
 }  // namespace
+
+std::uint8_t family_number(base::Family family) { return family == base::Family::kIpv4 ? AF_INET : AF_INET6; }
 
 std::optional<Message> MessageReader::next() {
   if (rest_.empty()) return std::nullopt;
@@ -103,7 +106,7 @@ std::optional<Acknowledgement> parse_acknowledgement(const Message& message) {
   Acknowledgement ack;
   // The kernel's codes are small negative numbers; whatever else arrives must not overflow when negated.
   ack.error = *code > 0 ? *code : (*code == INT32_MIN ? INT32_MAX : -*code);
-  Bytes rest = message.payload.subspan(sizeof *code);
+  const Bytes rest = message.payload.subspan(sizeof *code);
   if (message.type == NLMSG_DONE) return ack;  // a dump's end: no request follows the code
   const auto request = load<nlmsghdr>(rest);
   if (!request) return ack;

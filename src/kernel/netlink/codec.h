@@ -90,6 +90,9 @@ class AttributeTable {
   bool malformed_ = false;
 };
 
+// AF_INET or AF_INET6, as fixed headers want it.
+std::uint8_t family_number(base::Family family);
+
 // Copies a fixed header (rtmsg, nfgenmsg …) from the front of a payload; nothing when the payload is too short.
 template <typename T>
 std::optional<T> fixed_header(Bytes payload) {

@@ -434,19 +434,20 @@ void show_logs(const Lab& lab) {
 
 }  // namespace
 
-int run_demo(const DemoOptions& options) {
+int play(const DemoOptions& options, const Topology& topology, const std::string& opening,
+         const std::function<bool(Lab&)>& story) {
   const Paths paths{.lab = options.name};
   const Stopwatch total;
   (void)Lab::destroy(paths);
-  fmt::print("Three hosts, a router, etcd and six guests, each in namespaces of its own; real BIRD, real packets.\n");
+  fmt::print("{}\n", opening);
   std::fflush(stdout);
-  auto lab = Lab::create(paths, options.agent);
+  auto lab = Lab::create(paths, {.topology = topology, .agent = options.agent, .patience = options.patience});
   if (!lab) {
     fmt::print(stderr, "percalectl lab demo: {}\n", lab.error().text());
     return 1;
   }
   Stage::say(fmt::format("built in {} ms", total.ms()));
-  const bool good = Demo(**lab).run(options);
+  const bool good = story(**lab);
   if (!good) show_logs(**lab);
   fmt::print("\n{} in {:.1f} s\n", good ? "Every step went as expected," : "NOT every step went as expected,",
              total.ms() / 1000.0);
@@ -457,6 +458,12 @@ int run_demo(const DemoOptions& options) {
     (void)Lab::destroy(paths);
   }
   return good ? 0 : 1;
+}
+
+int run_demo(const DemoOptions& options) {
+  return play(options, {},
+              "Three hosts, a router, etcd and six guests, each in namespaces of its own; real BIRD, real packets.",
+              [&](Lab& lab) { return Demo(lab).run(options); });
 }
 
 }  // namespace lab

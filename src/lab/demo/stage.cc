@@ -63,7 +63,7 @@ Result<Outcome> Stage::agree(const std::string& expectation, int allowed, Millis
     began = watch.ms();
     auto quick = run_matrix(lab_, expect, kQuickMatrixMs);
     if (!quick) return fail(std::move(quick).error());
-    if (quick->differences() == 0 || watch.ms() > limit.count()) break;
+    if (quick->differences() == 0 || watch.ms() > limit.count() * lab_.patience()) break;
   }
   // Once more with patience: what is blocked must stay blocked.
   auto report = run_matrix(lab_, expect);
@@ -74,7 +74,8 @@ Result<Outcome> Stage::agree(const std::string& expectation, int allowed, Millis
   const auto passed =
       std::ranges::count_if(report->cells, [](const Cell& c) { return c.seen.verdict == Verdict::kOk; });
   outcome.seen =
-      fmt::format("{} of {} pass, {} differ from the policies", passed, report->cells.size(), report->differences());
+      fmt::format("{} of {} pass, {} differ from what should be", passed, report->cells.size(), report->differences());
+  if (lab_.plan().topology.pool != PoolMode::kNone) outcome.seen += "; " + report->travelled;
   outcome.good = report->differences() == 0 && report->allowed() == allowed;
   outcome.ms = began;
   return outcome;
@@ -85,7 +86,7 @@ Result<int> Stage::until(const std::string& from, Probe probe, bool passes, Mill
   if (!client) return fail(std::move(client).error());
   probe.timeout_ms = passes ? kOpeningMs : kClosingMs;
   const Stopwatch watch;
-  while (watch.ms() < limit.count()) {
+  while (watch.ms() < limit.count() * lab_.patience()) {
     const int began = watch.ms();
     auto result = client->run({probe});
     if (!result) return fail(std::move(result).error());

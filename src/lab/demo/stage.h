@@ -30,6 +30,7 @@ struct Outcome {
   int ms = 0;  // what the step is about: convergence, an interruption, …
 };
 
+// Limits are those of hardware; a slow lab gets its patience times as much.
 class Stage {
  public:
   explicit Stage(Lab& lab) : lab_(lab) {}

@@ -208,18 +208,20 @@ bool is_label_name(std::string_view text) {
 }  // namespace
 
 bool LabelSyntax::is_name(Symbol name) {
-  if (name.id() >= names_.size()) names_.resize(name.id() + 1);
-  Verdict& verdict = names_[name.id()];
-  if (verdict == Verdict::kUnknown) verdict = is_label_name(name.view()) ? Verdict::kGood : Verdict::kBad;
-  return verdict == Verdict::kGood;
+  Symbol& known = place_of(name, good_names_);
+  if (known == name && !name.empty()) return true;
+  if (!is_label_name(name.view())) return false;
+  known = name;
+  return true;
 }
 
 bool LabelSyntax::is_value(Symbol value) {
   if (value.empty()) return true;
-  if (value.id() >= values_.size()) values_.resize(value.id() + 1);
-  Verdict& verdict = values_[value.id()];
-  if (verdict == Verdict::kUnknown) verdict = is_label_part(value.view()) ? Verdict::kGood : Verdict::kBad;
-  return verdict == Verdict::kGood;
+  Symbol& known = place_of(value, good_values_);
+  if (known == value) return true;
+  if (!is_label_part(value.view())) return false;
+  known = value;
+  return true;
 }
 
 }  // namespace model::decode

@@ -2,7 +2,9 @@
 // field and gives an empty value if the text or number does not fit.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -31,7 +33,8 @@ std::optional<std::uint8_t> parse_dscp(std::string_view text);
 // Whether the kernel could have an interface of that name; "." and ".." would lead out of its sysctl directory.
 bool is_interface_name(std::string_view name);
 
-// Kubernetes label syntax (spec §2.2). Labels repeat a hundred thousand times, so the answer is remembered per symbol.
+// Kubernetes label syntax (spec §2.2). Labels repeat a hundred thousand times, so symbols found good lately are
+// remembered.
 class LabelSyntax {
  public:
   static constexpr std::size_t kLongestName = 253 + 1 + 63;  // domain, '/', name
@@ -41,9 +44,14 @@ class LabelSyntax {
   bool is_value(Symbol value);
 
  private:
-  enum class Verdict : std::uint8_t { kUnknown, kGood, kBad };
-  std::vector<Verdict> names_;  // by symbol id
-  std::vector<Verdict> values_;
+  // Each symbol has one place, and whoever came last has it: what repeats is found, what is unique costs no memory.
+  using Lately = std::array<Symbol, 4096>;
+  static Symbol& place_of(Symbol symbol, Lately& lately) {
+    return lately[std::hash<Symbol>{}(symbol) >> 32 & (lately.size() - 1)];
+  }
+
+  Lately good_names_;
+  Lately good_values_;
 };
 
 }  // namespace model::decode

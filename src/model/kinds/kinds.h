@@ -18,12 +18,16 @@ namespace kinds {
 extern const Kind kBgpConfiguration;
 extern const Kind kBgpFilter;
 extern const Kind kBgpPeer;
+extern const Kind kBlockAffinity;
+extern const Kind kCalicoNodeStatus;
 extern const Kind kClusterInformation;
 extern const Kind kFelixConfiguration;
 extern const Kind kGlobalNetworkPolicy;
 extern const Kind kGlobalNetworkSet;
 extern const Kind kHostEndpoint;
 extern const Kind kIpPool;
+extern const Kind kIpReservation;
+extern const Kind kIpamConfiguration;
 extern const Kind kNetworkPolicy;
 extern const Kind kNetworkSet;
 extern const Kind kNode;

@@ -102,11 +102,11 @@ void complete_policy(Resource& resource, WriteReason, Problems&) {
   if (types != nullptr && types->is_array() && !types->get_array().empty()) return;
   const bool egress = has_rules(spec, "egress");
   if (!egress) {
-    spec["types"] = {"Ingress"};
+    spec["types"] = json::array{"Ingress"};
   } else if (!has_rules(spec, "ingress")) {
-    spec["types"] = {"Egress"};
+    spec["types"] = json::array{"Egress"};
   } else {
-    spec["types"] = {"Ingress", "Egress"};
+    spec["types"] = json::array{"Ingress", "Egress"};
   }
 }
 

@@ -9,28 +9,30 @@
 
 namespace model {
 
-// The parts lie one after the other and die without being told.
-static_assert(alignof(selector::Test) <= alignof(std::max_align_t) && std::is_trivially_destructible_v<selector::Test>);
-static_assert(alignof(Symbol) == 8 && alignof(LabelRestriction) == 8 && alignof(selector::Test) == 8);
-static_assert(std::is_trivially_destructible_v<Symbol> && std::is_trivially_destructible_v<LabelRestriction>);
+// The parts lie one after the other, none stricter in alignment than the one before it but the values, which are moved
+// up; and they die without being told.
+static_assert(alignof(LabelRestriction) == 8 && alignof(selector::Test) == 4 && alignof(Symbol) == 4);
+static_assert(sizeof(LabelRestriction) == 16 && std::is_trivially_destructible_v<LabelRestriction>);
+static_assert(std::is_trivially_destructible_v<selector::Test> && std::is_trivially_destructible_v<Symbol>);
 
 const Selector::Body* Selector::Body::create(std::string_view text, const selector::Tree& tree,
                                              base::Interner& interner) {
-  static_assert(sizeof(Body) % 8 == 0);
+  static_assert(sizeof(Body) == 24);
   const selector::Compiled compiled = selector::compile(tree, interner);
   const selector::Restrictions restrictions = selector::derive_restrictions(tree, interner);
   std::size_t values = compiled.set_values.size();
   for (const selector::Restriction& restriction : restrictions.labels) {
     if (restriction.values) values += restriction.values->size();
   }
-  const std::size_t size = sizeof(Body) + compiled.tests.size() * sizeof(selector::Test) + values * sizeof(Symbol) +
-                           restrictions.labels.size() * sizeof(LabelRestriction) + text.size();
-  CHECK(size < UINT32_MAX);
-  Body* body = new (::operator new(size)) Body();
-  body->test_count_ = static_cast<std::uint32_t>(compiled.tests.size());
-  body->value_count_ = static_cast<std::uint32_t>(values);
-  body->restriction_count_ = static_cast<std::uint32_t>(restrictions.labels.size());
-  body->text_size_ = static_cast<std::uint32_t>(text.size());
+  CHECK(text.size() <= kLongestText);  // which bounds the number of everything else
+  Body head;
+  head.test_count_ = static_cast<std::uint32_t>(compiled.tests.size());
+  head.restriction_count_ = static_cast<std::uint32_t>(restrictions.labels.size());
+  head.text_size_ = static_cast<std::uint32_t>(text.size()) & kLongestText;
+  Body* body = new (::operator new(head.values_at() + values * sizeof(Symbol))) Body();
+  body->test_count_ = head.test_count_;
+  body->restriction_count_ = head.restriction_count_;
+  body->text_size_ = head.text_size_;
   body->impossible_ = restrictions.impossible;
   body->everything_ = tree[tree.root].kind == selector::NodeKind::kAll;
   body->fill(text, compiled, restrictions);
@@ -42,15 +44,14 @@ void Selector::Body::fill(std::string_view text, const selector::Compiled& compi
   std::uninitialized_copy(compiled.tests.begin(), compiled.tests.end(), at<selector::Test>(tests_at()));
   Symbol* value = at<Symbol>(values_at());
   value = std::uninitialized_copy(compiled.set_values.begin(), compiled.set_values.end(), value);
-  auto* place = at<LabelRestriction>(restrictions_at());
+  auto* place = at<LabelRestriction>(sizeof(Body));
   for (const selector::Restriction& restriction : restrictions.labels) {
-    LabelRestriction* stored = new (place++) LabelRestriction{.name = restriction.name,
-                                                              .must_be_present = restriction.must_be_present,
-                                                              .must_be_absent = restriction.must_be_absent,
-                                                              .values = {}};
-    if (!restriction.values) continue;
-    stored->values = std::span<const Symbol>(value, restriction.values->size());
-    value = std::uninitialized_copy(restriction.values->begin(), restriction.values->end(), value);
+    std::optional<std::span<const Symbol>> values;
+    if (restriction.values) {
+      values.emplace(value, restriction.values->size());
+      value = std::uninitialized_copy(restriction.values->begin(), restriction.values->end(), value);
+    }
+    new (place++) LabelRestriction(restriction.name, restriction.must_be_present, restriction.must_be_absent, values);
   }
   std::memcpy(at<char>(text_at()), text.data(), text.size());
 }

@@ -1,7 +1,7 @@
 // body.h: what copies of a Selector share, in one block of memory: most of a cloud's selectors wait for an endpoint
 // that never comes to this host, a hundred thousand of them in a cloud of as many customers.
 //
-//   Body | tests | values (of tests and restrictions) | restrictions | text as written
+//   Body | restrictions | tests | text as written | values of tests and restrictions
 //
 // The canonical text and the identifier are made from the text when somebody asks, which happens for active ones only.
 // Immutable but for these two and the count of references, which any thread may touch.
@@ -28,9 +28,9 @@ class Selector::Body {
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
 
-  selector::Program program() const { return {tests(), values()}; }
+  selector::Program program() const { return {{at<selector::Test>(tests_at()), test_count_}, at<Symbol>(values_at())}; }
   std::span<const LabelRestriction> restrictions() const {
-    return {at<LabelRestriction>(restrictions_at()), restriction_count_};
+    return {at<LabelRestriction>(sizeof(Body)), restriction_count_};
   }
   bool is_impossible() const { return impossible_; }
   bool matches_everything() const { return everything_; }
@@ -44,6 +44,8 @@ class Selector::Body {
   bool has_one_reference() const { return references_.load(std::memory_order_acquire) == 1; }
 
  private:
+  static constexpr std::uint32_t kLongestText = (1u << 30) - 1;
+
   struct Derived {
     std::string canonical;
     std::string unique_id;
@@ -54,14 +56,10 @@ class Selector::Body {
   const Derived& derived() const;
   void fill(std::string_view text, const selector::Compiled& compiled, const selector::Restrictions& restrictions);
 
-  std::span<const selector::Test> tests() const { return {at<selector::Test>(tests_at()), test_count_}; }
-  std::span<const Symbol> values() const { return {at<Symbol>(values_at()), value_count_}; }
-
   // Offsets in the block.
-  static constexpr std::size_t tests_at() { return sizeof(Body); }
-  std::size_t values_at() const { return tests_at() + test_count_ * sizeof(selector::Test); }
-  std::size_t restrictions_at() const { return values_at() + value_count_ * sizeof(Symbol); }
-  std::size_t text_at() const { return restrictions_at() + restriction_count_ * sizeof(LabelRestriction); }
+  std::size_t tests_at() const { return sizeof(Body) + restriction_count_ * sizeof(LabelRestriction); }
+  std::size_t text_at() const { return tests_at() + test_count_ * sizeof(selector::Test); }
+  std::size_t values_at() const { return (text_at() + text_size_ + alignof(Symbol) - 1) & ~(alignof(Symbol) - 1); }
 
   template <typename T>
   const T* at(std::size_t offset) const {
@@ -75,11 +73,10 @@ class Selector::Body {
   mutable std::atomic<const Derived*> derived_{nullptr};
   mutable std::atomic<std::uint32_t> references_{0};
   std::uint32_t test_count_ = 0;
-  std::uint32_t value_count_ = 0;
   std::uint32_t restriction_count_ = 0;
-  std::uint32_t text_size_ = 0;
-  bool impossible_ = false;
-  bool everything_ = false;
+  std::uint32_t text_size_ : 30 = 0;
+  std::uint32_t impossible_ : 1 = false;
+  std::uint32_t everything_ : 1 = false;
 };
 
 }  // namespace model

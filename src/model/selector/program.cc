@@ -120,9 +120,8 @@ bool Program::holds(const Test& test, const Label* label) const {
 }
 
 bool Program::in_set(const Test& test, Symbol value) const {
-  // Comparing symbols for equality touches no memory but the array; the ids needed for a binary search do.
   constexpr std::uint32_t kLongestScan = 16;
-  const auto set = set_values_.subspan(test.set_first, test.set_count);
+  const auto set = std::span(set_values_ + test.set_first, test.set_count);
   if (set.size() <= kLongestScan) return std::find(set.begin(), set.end(), value) != set.end();
   return std::binary_search(set.begin(), set.end(), value, [](Symbol a, Symbol b) { return a.id() < b.id(); });
 }

@@ -42,7 +42,7 @@ Compiled compile(const Tree& tree, base::Interner& interner);
 // A view of what was compiled.
 class Program {
  public:
-  Program(std::span<const Test> tests, std::span<const Symbol> set_values) : tests_(tests), set_values_(set_values) {}
+  Program(std::span<const Test> tests, const Symbol* set_values) : tests_(tests), set_values_(set_values) {}
   bool matches(std::span<const Label> labels) const;
 
  private:
@@ -50,7 +50,7 @@ class Program {
   bool in_set(const Test& test, Symbol value) const;
 
   std::span<const Test> tests_;
-  std::span<const Symbol> set_values_;
+  const Symbol* set_values_;  // as far as the tests reach
 };
 
 }  // namespace model::selector

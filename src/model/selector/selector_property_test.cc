@@ -155,12 +155,12 @@ Labels intern(const TextLabels& texts, base::Interner& interner) {
 bool fulfils(const TextLabels& labels, const Selector& selector) {
   if (selector.is_impossible()) return false;
   for (const LabelRestriction& r : selector.restrictions()) {
-    const auto found = labels.find(std::string(r.name.view()));
-    if (r.must_be_present && found == labels.end()) return false;
-    if (r.must_be_absent && found != labels.end()) return false;
-    if (!r.values) continue;
+    const auto found = labels.find(std::string(r.name().view()));
+    if (r.must_be_present() && found == labels.end()) return false;
+    if (r.must_be_absent() && found != labels.end()) return false;
+    if (!r.has_values()) continue;
     bool listed = false;
-    for (const Symbol value : *r.values) listed = listed || (found != labels.end() && value.view() == found->second);
+    for (const Symbol value : r.values()) listed = listed || (found != labels.end() && value.view() == found->second);
     if (!listed) return false;
   }
   return true;

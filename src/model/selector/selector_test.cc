@@ -246,15 +246,15 @@ std::string describe(const Selector& selector) {
   if (selector.is_impossible()) return "impossible";
   std::map<std::string, std::string> lines;
   for (const LabelRestriction& r : selector.restrictions()) {
-    std::string line = r.must_be_present ? "present" : "";
-    if (r.must_be_absent) line += "absent";
-    if (r.values) {
+    std::string line = r.must_be_present() ? "present" : "";
+    if (r.must_be_absent()) line += "absent";
+    if (r.has_values()) {
       std::vector<std::string> values;
-      for (const Symbol value : *r.values) values.emplace_back(value.view());
+      for (const Symbol value : r.values()) values.emplace_back(value.view());
       std::sort(values.begin(), values.end());
       for (const std::string& value : values) line += " " + value;
     }
-    lines[std::string(r.name.view())] = line;
+    lines[std::string(r.name().view())] = line;
   }
   std::string text;
   for (const auto& [name, line] : lines) text += (text.empty() ? "" : "; ") + name + " " + line;

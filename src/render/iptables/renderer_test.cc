@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "render/iptables/test_support.h"
+#include "testing/rng.h"
 
 namespace render::iptables {
 namespace {
@@ -26,9 +27,6 @@ struct Follower {
   struct Side {
     PerTable<std::map<std::string, std::string>> chains;  // name → lines
     std::map<std::string, std::set<calc::SetMember>> sets;
-    friend bool operator==(const Side& a, const Side& b) {
-      return a.chains.values == b.chains.values && a.sets == b.sets;
-    }
   };
   PerFamily<Side> sides;
 
@@ -302,7 +300,7 @@ void expect_same(const Renderer& renderer, const Follower& follower, const Chanc
 }
 
 TEST(RendererTwin, IncrementalEqualsFromScratch) {
-  for (std::uint32_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint32_t seed = 1; seed <= ::testing::repetitions(60); ++seed) {
     Chance chance(seed);
     Renderer renderer = Renderer::create(twin_settings(seed)).value();
     Follower follower;

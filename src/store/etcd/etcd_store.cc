@@ -240,15 +240,23 @@ void EtcdStore::commit(Transaction request, const RequestOptions& options, base:
   on_thread(options,
             [this, request = std::move(request), &loop, done = std::move(done)](base::Instant deadline, bool patient) {
               TxnRequest txn;
+              // MOD is 0 for an absent key.
+              for (const auto& [key, since] : request.conditions) {
+                compare_number(txn, key, Compare::MOD, Compare::LESS, since + 1);
+              }
               for (const auto& [key, value] : request.puts) {
                 auto* put = txn.add_success()->mutable_request_put();
                 put->set_key(key);
                 put->set_value(value);
               }
               for (const auto& key : request.removals) txn.add_success()->mutable_request_delete_range()->set_key(key);
-              run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient, true},
+              run_txn({&Link::kv, &etcdserverpb::KV::Stub::AsyncTxn, std::move(txn), deadline, patient,
+                       request.conditions.empty()},
                       [&loop, done](base::Result<Answer<etcdserverpb::TxnResponse>> result) {
                         if (!result) return answer<Revision>(loop, done, base::fail(std::move(result).error()));
+                        if (!result->reply.succeeded()) {
+                          return answer<Revision>(loop, done, base::fail(condition_failed()));
+                        }
                         answer<Revision>(loop, done, result->reply.header().revision());
                       });
             });

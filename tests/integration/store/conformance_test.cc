@@ -289,6 +289,24 @@ TEST_P(Conformance, CommitArrivesInOneDelta) {
   EXPECT_THAT(collector.seen().items, SizeIs(100));
 }
 
+TEST_P(Conformance, ConditionsOfACommitHoldForAllOfIt) {
+  const auto put = client_.put(key("a"), "1");
+  ASSERT_TRUE(put);
+  const auto commit = [&](std::vector<store::Untouched> conditions) {
+    return client_.commit({.puts = {{key("b"), "2"}}, .removals = {}, .conditions = std::move(conditions)});
+  };
+  const auto refused = commit({{key("a"), put->revision - 1}, {key("c"), 0}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), base::ErrorKind::kConflict);
+  EXPECT_FALSE(client_.get(key("b")));
+  EXPECT_FALSE(commit({{key("a"), 0}}));
+  ASSERT_TRUE(commit({{key("a"), put->revision}, {key("b"), 0}, {key("c"), put->revision}}));
+  EXPECT_FALSE(commit({{key("b"), 0}}));
+  // A key that has been removed was touched, but there is nothing left to compare with.
+  ASSERT_TRUE(client_.remove(key("b")));
+  EXPECT_TRUE(commit({{key("b"), 0}}));
+}
+
 TEST_P(Conformance, LargeSnapshotArrivesInPagesWhileTheReaderIsSlow) {
   const int keys = GetParam().keys_of_three_pages;
   for (int i = 0; i < keys;) {

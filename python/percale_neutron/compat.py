@@ -1,0 +1,89 @@
+"""Everything that differs between releases of Neutron, Ocata to the newest; nothing else in this package tries imports."""
+
+import inspect
+
+from oslo_utils import timeutils
+
+from neutron.db import models_v2
+from neutron.db.models import l3 as l3_models
+from neutron.db.models import securitygroup as sg_models
+from neutron.plugins.ml2.drivers import mech_agent  # noqa: F401
+from neutron_lib import context as neutron_context
+from neutron_lib import exceptions
+from neutron_lib.plugins import directory
+
+try:
+    from neutron_lib.worker import BaseWorker  # Pike
+except ImportError:
+    from neutron.worker import NeutronWorker as BaseWorker  # noqa: F401
+
+try:
+    from neutron_lib.db import api as db_api  # Pike
+except ImportError:
+    from neutron.db import api as db_api
+
+AGENT_TYPE = 'Calico per-host agent (felix)'
+
+
+class _Refused(exceptions.NeutronException):
+    message = '%(reason)s'
+
+
+class BadRequest(_Refused, exceptions.BadRequest):
+    message = '%(reason)s'
+
+
+class Conflict(_Refused, exceptions.Conflict):
+    message = '%(reason)s'
+
+
+class ServiceUnavailable(_Refused, exceptions.ServiceUnavailable):
+    message = '%(reason)s'
+
+
+def api_error(status, message):
+    """The exception that makes Neutron's API answer with this status and text."""
+    if status == 409:
+        return Conflict(reason=message)
+    if status >= 500:
+        return ServiceUnavailable(reason=message)
+    return BadRequest(reason=message)
+
+
+def admin_context():
+    return neutron_context.get_admin_context()
+
+
+def reader(context):
+    """A database transaction for reading."""
+    if hasattr(db_api, 'get_context_manager'):
+        return db_api.get_context_manager().reader.using(context)
+    return db_api.context_manager.reader.using(context)
+
+
+def core_plugin():
+    return directory.get_plugin()
+
+
+def l3_plugin():
+    """Whoever knows floating IPs; None if nobody does."""
+    plugin = directory.get_plugin('L3_ROUTER_NAT')
+    return plugin or (core_plugin() if hasattr(core_plugin(), 'get_floatingips') else None)
+
+
+def update_port_status(port_id, status, host):
+    core_plugin().update_port_status(admin_context(), port_id, status, host=host)
+
+
+def record_agent(state):
+    """One agent's heartbeat, straight into the agents table: no message bus is needed for it."""
+    plugin = core_plugin()
+    if 'agent_timestamp' in inspect.signature(plugin.create_or_update_agent).parameters:  # Ussuri
+        plugin.create_or_update_agent(admin_context(), state, timeutils.utcnow())
+    else:
+        plugin.create_or_update_agent(admin_context(), state)
+
+
+def l3_relationships():
+    """Makes SQLAlchemy add the floating IPs' relationships to ports, which Neutron's own service plugin does by being loaded."""
+    l3_models.Router()

@@ -1,0 +1,374 @@
+#include "dataplane/tunnels.h"
+
+#include <cerrno>
+#include <tuple>
+#include <utility>
+
+namespace dataplane {
+namespace {
+
+using base::Family;
+
+constexpr int kMostRounds = 4;  // read and edit: made, addressed, up; and one more to see that nothing is left
+
+void merge(kernel::ApplyReport& into, kernel::ApplyReport from) {
+  for (kernel::Problem& problem : from.problems) into.problems.push_back(std::move(problem));
+  into.retry = into.retry || from.retry;
+}
+
+void not_before(kernel::ApplyReport& report, base::Duration delay) {
+  report.retry_after = report.retry_after ? std::min(*report.retry_after, delay) : delay;
+}
+
+std::string remedy_for(bool vxlan, const base::Error& error) {
+  if (error.error_number() != EOPNOTSUPP) return {};
+  return vxlan
+             ? "; this kernel has no VXLAN: load it with 'modprobe vxlan', or let the pools use another mode"
+             : "; this kernel has no IP-in-IP: load it with 'modprobe ipip' (some cloud kernels come without), or let "
+               "the pools use vxlanMode or ipipMode Never";
+}
+
+}  // namespace
+
+Tunnels::Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock& clock, base::Log& log,
+                 base::MetricRegistry& metrics)
+    : settings_(std::move(settings)),
+      parts_(parts),
+      clock_(clock),
+      log_(log),
+      fdb_(parts.fdb),
+      route_count_(metrics.gauge("percale_cluster_routes", "Routes to other hosts' guests that the agent makes.")) {
+  devices_[0] = {.name = std::string(kIpipDevice), .wanted = settings_.ipip, .listens_until = {}, .told = {}, .up = {}};
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    Device& device = devices_[family == Family::kIpv4 ? 1 : 2];
+    device.name = vxlan_device(family);
+    device.family = family;
+    device.vxlan = true;
+    device.wanted = settings_.vxlan(family) && (family == Family::kIpv4 || parts_.routes_v6 != nullptr);
+  }
+  for (Device& device : devices_) {
+    if (!device.wanted) continue;
+    device.up = metrics.gauge("percale_tunnel_up", "1 if the tunnel device is as wanted.", {{"device", device.name}});
+  }
+  if (devices_[2].wanted) {
+    ndp_.emplace(parts.neighbours,
+                 reconcile::NeighbourOwnership{
+                     .family = Family::kIpv6, .workload_prefixes = {}, .own_interfaces = {devices_[2].name}});
+  }
+}
+
+// --- Inputs
+
+void Tunnels::update(const calc::Changes& changes, bool snapshot) {
+  if (snapshot) {
+    for (const auto& [prefix, route] : routes_) dirty_.insert(prefix);
+    routes_.clear();
+    v4_.others.clear();
+    v6_.others.clear();
+    v4_.others_changed = v6_.others_changed = true;
+  }
+  for (const base::Symbol name : changes.nodes_removed) take_node(name, nullptr);
+  for (const auto& [name, node] : changes.nodes) take_node(name, &node);
+  for (const base::Prefix& prefix : changes.routes_removed) {
+    routes_.erase(prefix);
+    dirty_.insert(prefix);
+  }
+  for (const auto& [prefix, route] : changes.routes) {
+    routes_.insert_or_assign(prefix, route);
+    dirty_.insert(prefix);
+  }
+}
+
+void Tunnels::take_node(base::Symbol name, const model::Node* node) {
+  const bool self = name.view() == settings_.hostname;
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    Side& mine = side(family);
+    if (self) {
+      const auto host = node == nullptr ? std::nullopt : (family == Family::kIpv4 ? node->host_ipv4 : node->host_ipv6);
+      if (host == mine.host) continue;
+      mine.host = host;
+      find_parents();
+      look_again();
+      continue;
+    }
+    const auto vtep = node == nullptr ? std::nullopt : vtep_of(name.view(), *node, family);
+    const auto known = mine.others.find(name);
+    if (known == mine.others.end() ? !vtep : vtep == known->second) continue;
+    if (vtep) {
+      mine.others.insert_or_assign(name, *vtep);
+    } else {
+      mine.others.erase(known);
+    }
+    mine.others_changed = true;
+    mark_routes_of(name);
+  }
+}
+
+void Tunnels::link(const kernel::Link& link) {
+  fdb_.interface_present(link.name, link.index);
+  if (ndp_) ndp_->interface_present(link.name, link.index, link.running);
+  links_[link.name] = {link.index, link.running};
+  for (Device& device : devices_) {
+    if (device.name == link.name) device.look = true;
+  }
+  find_parents();
+}
+
+void Tunnels::link_gone(const std::string& name) {
+  fdb_.interface_gone(name);
+  if (ndp_) ndp_->interface_gone(name);
+  links_.erase(name);
+  host_interfaces_.erase(name);
+  for (Device& device : devices_) {
+    if (device.name == name) device.look = true;
+  }
+  find_parents();
+}
+
+void Tunnels::host_interfaces(const render::HostInterfaces& interfaces) {
+  host_interfaces_ = interfaces;
+  find_parents();
+  // Somebody may have given a tunnel device another address.
+  look_again();
+}
+
+void Tunnels::find_parents() {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    Side& mine = side(family);
+    std::optional<std::string> parent;
+    for (const auto& [name, addresses] : host_interfaces_) {
+      if (mine.host && addresses.contains(*mine.host) && links_.contains(name) && !parent) parent = name;
+    }
+    if (parent == mine.parent) continue;
+    mine.parent = parent;
+    look_again();
+    mark_all_routes();
+  }
+}
+
+void Tunnels::look_again() {
+  for (Device& device : devices_) device.look = true;
+}
+
+void Tunnels::mark_routes_of(base::Symbol node) {
+  for (const auto& [prefix, route] : routes_) {
+    if (route.node == node) dirty_.insert(prefix);
+  }
+}
+
+void Tunnels::mark_all_routes() {
+  for (const auto& [prefix, route] : routes_) dirty_.insert(prefix);
+}
+
+void Tunnels::request_resync() {
+  look_again();
+  fdb_.request_resync();
+  if (ndp_) ndp_->request_resync();
+}
+
+// --- Devices
+
+kernel::ApplyReport Tunnels::apply() {
+  kernel::ApplyReport report;
+  if (!retire_at_) retire_at_ = clock_.now() + kLinger;
+  for (Device& device : devices_) {
+    if (device.wanted) {
+      bring_up(device, report);
+    } else {
+      retire(device, report);
+    }
+  }
+  publish_tables();
+  merge(report, fdb_.apply());
+  if (ndp_) merge(report, ndp_->apply());
+  publish_routes(report);
+  return report;
+}
+
+std::optional<reconcile::DeviceSpec> Tunnels::spec_of(const Device& device) const {
+  if (!device.vxlan) return ipip_spec(settings_);
+  const Side& mine = side(device.family);
+  const auto parent = mine.parent ? links_.find(*mine.parent) : links_.end();
+  return vxlan_spec(settings_, device.family, mine.host, parent == links_.end() ? 0 : parent->second.index);
+}
+
+std::string Tunnels::missing_for(const Device& device) const {
+  const Side& mine = side(device.family);
+  if (device.vxlan && !mine.host) return "this Node has no address in the datastore (spec.bgp)";
+  if (device.vxlan && !mine.parent) return "no interface has this Node's address " + base::to_string(*mine.host);
+  return "this Node has no tunnel address yet; 'percalectl node init' gives it one";
+}
+
+void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
+  if (!device.look) return;
+  const auto spec = spec_of(device);
+  if (!spec) {
+    device.look = false;  // what is missing marks it again
+    return tell(device, State::kWaiting, missing_for(device));
+  }
+  const State before = device.state;
+  const auto is_new = converge(*spec);
+  if (!is_new) {
+    not_before(report, kLookAgain);
+    return tell(device, State::kFailed, is_new.error().text() + remedy_for(device.vxlan, is_new.error()));
+  }
+  device.look = false;
+  // Made again later, others have gone on sending: only the first time it may be ahead of them.
+  if (*is_new && before == State::kUnknown) device.listens_until = clock_.now() + kListenFirst;
+  tell(device, State::kUp, {});
+}
+
+// True if the device was not there before.
+base::Result<bool> Tunnels::converge(const reconcile::DeviceSpec& spec) {
+  bool was_there = true;
+  for (int round = 0; round < kMostRounds; ++round) {
+    auto actual = parts_.devices.read(spec.name);
+    if (!actual) return base::fail(std::move(actual).error());
+    // tunl0 comes with its module and takes nothing while it is down.
+    if (round == 0) was_there = *actual && (*actual)->up;
+    const auto edits = reconcile::plan_device(spec, *actual);
+    if (edits.empty()) return !was_there;
+    for (const reconcile::DeviceEdit& edit : edits) {
+      ++writes_;
+      if (auto done = parts_.devices.apply(edit); !done) return base::fail(std::move(done).error());
+    }
+  }
+  return base::fail(
+      base::Error::unavailable(spec.name + " does not become what it should be; somebody changes it back"));
+}
+
+void Tunnels::retire(Device& device, kernel::ApplyReport& report) {
+  if (device.state == State::kUnused || (!device.vxlan && !settings_.retire_ipip)) return;
+  const base::Instant now = clock_.now();
+  if (now < *retire_at_) return not_before(report, *retire_at_ - now);
+  auto actual = parts_.devices.read(device.name);
+  if (!actual) {
+    not_before(report, kLookAgain);
+    return tell(device, State::kFailed, actual.error().text());
+  }
+  const auto edits = reconcile::plan_no_device(*actual);
+  for (const reconcile::DeviceEdit& edit : edits) {
+    ++writes_;
+    if (auto done = parts_.devices.apply(edit); !done) {
+      not_before(report, kLookAgain);
+      return tell(device, State::kFailed, done.error().text());
+    }
+  }
+  if (!edits.empty()) log_.info("tunnel.retired", "No pool uses this tunnel any more", {{"device", device.name}});
+  device.state = State::kUnused;
+}
+
+void Tunnels::tell(Device& device, State state, const std::string& reason) {
+  const bool news = device.state != state || device.told != reason;
+  device.state = state;
+  device.told = reason;
+  device.up.set(state == State::kUp ? 1 : 0);
+  if (!news) return;
+  if (state == State::kUp) {
+    log_.info("tunnel.up", "The tunnel is as wanted", {{"device", device.name}});
+  } else if (state == State::kWaiting) {
+    log_.warning("tunnel.waiting", "No tunnel yet: " + reason, {{"device", device.name}});
+  } else {
+    log_.error("tunnel.failed", "No tunnel: " + reason + "; rules stay in force, and it is tried again",
+               {{"device", device.name}});
+  }
+}
+
+bool Tunnels::ready() const {
+  for (const Device& device : devices_) {
+    if (!device.wanted || device.state == State::kWaiting || device.state == State::kFailed) continue;
+    const auto there = links_.find(device.name);
+    if (device.state != State::kUp || there == links_.end() || !there->second.running || held(device.name))
+      return false;
+  }
+  return true;
+}
+
+// --- What the devices know, and what leads into them
+
+void Tunnels::publish_tables() {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    Side& mine = side(family);
+    const Device& device = devices_[family == Family::kIpv4 ? 1 : 2];
+    if (!device.wanted || !std::exchange(mine.others_changed, false)) continue;
+    fdb_.want(device.name, tunnel_fdb(mine.others));
+    const std::vector<reconcile::Neighbour> neighbours = tunnel_neighbours(mine.others);
+    family == Family::kIpv4 ? parts_.neighbours_v4.want(device.name, neighbours) : ndp_->want(device.name, neighbours);
+  }
+}
+
+bool Tunnels::held(const std::string& interface) const {
+  for (const Device& device : devices_) {
+    if (device.name == interface) return device.listens_until && clock_.now() < *device.listens_until;
+  }
+  return false;
+}
+
+void Tunnels::publish_routes(kernel::ApplyReport& report) {
+  const base::Instant now = clock_.now();
+  for (Device& device : devices_) {
+    if (!device.listens_until) continue;
+    if (now < *device.listens_until) {
+      not_before(report, *device.listens_until - now);
+    } else {
+      device.listens_until.reset();
+      mark_all_routes();
+    }
+  }
+  for (const auto& [prefix, end] : handing_over_) {
+    if (now >= end) {
+      dirty_.insert(prefix);
+    } else {
+      not_before(report, end - now);
+    }
+  }
+  Edits edits;
+  for (const base::Prefix& prefix : std::exchange(dirty_, {})) place(prefix, edits);
+  for (const auto& [where, change] : edits) {
+    const auto& [family, owner, interface] = where;
+    kernel::RouteSyncer* const syncer = family == Family::kIpv4 ? &parts_.routes_v4 : parts_.routes_v6;
+    if (syncer != nullptr) syncer->change(owner, interface, change.set, change.gone);
+  }
+  route_count_.set(static_cast<double>(placed_.size()));
+  if (!handing_over_.empty()) not_before(report, kHandOver);
+}
+
+void Tunnels::place(const base::Prefix& destination, Edits& edits) {
+  const auto cluster = routes_.find(destination);
+  if (cluster == routes_.end()) {
+    handing_over_.erase(destination);
+    return displace(destination, edits);
+  }
+  const Family family = destination.family();
+  const Side& mine = side(family);
+  if (!is_agents_route(cluster->second, family, settings_)) {
+    if (!placed_.contains(destination)) return;
+    const auto [end, started] = handing_over_.try_emplace(destination, clock_.now() + kHandOver);
+    if (!started && clock_.now() >= end->second) {
+      handing_over_.erase(end);
+      displace(destination, edits);
+    }
+    return;
+  }
+  handing_over_.erase(destination);
+  const auto other = mine.others.find(cluster->second.node);
+  const auto vtep = other == mine.others.end() ? std::nullopt : std::optional(other->second);
+  auto now = place_route(destination, cluster->second, vtep, mine.parent, settings_);
+  if (now && held(now->interface)) now.reset();
+  const auto before = placed_.find(destination);
+  if (before != placed_.end() && now == before->second) return;
+  displace(destination, edits);
+  if (!now) return;
+  edits[{family, now->owner, now->interface}].set.push_back(now->route);
+  placed_.insert_or_assign(destination, *std::move(now));
+}
+
+void Tunnels::displace(const base::Prefix& destination, Edits& edits) {
+  const auto before = placed_.find(destination);
+  if (before == placed_.end()) return;
+  const PlacedRoute& old = before->second;
+  edits[{destination.family(), old.owner, old.interface}].gone.push_back(old.route.key);
+  placed_.erase(before);
+}
+
+}  // namespace dataplane

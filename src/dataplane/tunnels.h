@@ -1,0 +1,141 @@
+// tunnels.h: this host's tunnel devices, what they know about other hosts, and the routes to other hosts' guests (spec
+// dataplane §16.2, §18).
+//
+// Owned by the kernel thread. Inputs (calculation, links, addresses) only mark; apply() brings the devices, forwarding
+// tables and IPv6 neighbours to what is wanted and hands routes and IPv4 neighbours to their syncers. Cost: what
+// changed.
+//
+// No packet is to be lost while a pool changes its mode, although hosts never change at the same moment:
+//   a device that is new listens for kListenFirst before routes lead into it, so that the others have theirs, too;
+//   a route that is no longer ours to make stays for kHandOver, so that BIRD has put its own beside it;
+//   a device that is no longer used stays for kLinger and goes on taking the packets of hosts that are late.
+//
+// A device that cannot be had is told in the log, once for each reason, with the remedy, and tried again; it holds up
+// nothing else.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "calc/output.h"
+#include "dataplane/tunnel_routes.h"
+#include "kernel/apply_report.h"
+#include "kernel/device.h"
+#include "kernel/fdb.h"
+#include "kernel/link.h"
+#include "kernel/neighbour.h"
+#include "kernel/route_syncer.h"
+#include "render/objects.h"
+
+namespace dataplane {
+
+class Tunnels {
+ public:
+  static constexpr base::Duration kListenFirst = std::chrono::seconds(3);
+  static constexpr base::Duration kHandOver = std::chrono::seconds(5);
+  static constexpr base::Duration kLinger = std::chrono::seconds(30);
+  static constexpr base::Duration kLookAgain = std::chrono::seconds(10);  // after a failure
+
+  struct Parts {
+    kernel::RouteSyncer& routes_v4;
+    kernel::RouteSyncer* routes_v6;  // null without IPv6
+    kernel::NeighbourSyncer& neighbours_v4;
+    kernel::NeighbourKernel& neighbours;
+    kernel::FdbKernel& fdb;
+    kernel::DeviceKernel& devices;
+  };
+  Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock& clock, base::Log& log,
+          base::MetricRegistry& metrics);
+
+  void update(const calc::Changes& changes, bool snapshot);
+  void link(const kernel::Link& link);
+  void link_gone(const std::string& name);
+  // All interfaces but those of workloads, with their addresses.
+  void host_interfaces(const render::HostInterfaces& interfaces);
+
+  void request_resync();
+  kernel::ApplyReport apply();
+
+  // Every device that can be had is up and has listened long enough, and its routes have been handed over.
+  bool ready() const;
+  // Requests sent that change devices and tables.
+  std::uint64_t writes() const { return writes_ + fdb_.counters().writes + (ndp_ ? ndp_->counters().writes : 0); }
+
+ private:
+  enum class State { kUnknown, kWaiting, kFailed, kUp, kUnused };
+  struct Device {
+    std::string name;
+    base::Family family = base::Family::kIpv4;
+    bool vxlan = false;
+    bool wanted = false;
+    State state = State::kUnknown;
+    bool look = true;                            // may differ from what is wanted
+    std::optional<base::Instant> listens_until;  // routes wait
+    std::string told;                            // the last reason why it is not there
+    base::Gauge up;
+  };
+  // What is known of one family.
+  struct Side {
+    std::optional<base::IpAddress> host;  // this host's own address
+    std::optional<std::string> parent;    // the interface that has it
+    std::map<base::Symbol, Vtep> others;
+    bool others_changed = true;
+  };
+  struct KnownLink {
+    kernel::IfIndex index = 0;
+    bool running = false;
+  };
+  struct RouteEdits {
+    std::vector<reconcile::Route> set;
+    std::vector<reconcile::RouteKey> gone;
+  };
+  using Edits = std::map<std::tuple<base::Family, reconcile::RouteClass, std::string>, RouteEdits>;
+
+  Side& side(base::Family family) { return family == base::Family::kIpv4 ? v4_ : v6_; }
+  const Side& side(base::Family family) const { return family == base::Family::kIpv4 ? v4_ : v6_; }
+  void take_node(base::Symbol name, const model::Node* node);
+  void find_parents();
+  void look_again();
+  void mark_routes_of(base::Symbol node);
+  void mark_all_routes();
+
+  std::optional<reconcile::DeviceSpec> spec_of(const Device& device) const;
+  void bring_up(Device& device, kernel::ApplyReport& report);
+  base::Result<bool> converge(const reconcile::DeviceSpec& spec);
+  void retire(Device& device, kernel::ApplyReport& report);
+  void tell(Device& device, State state, const std::string& reason);
+  std::string missing_for(const Device& device) const;
+
+  void publish_tables();
+  void publish_routes(kernel::ApplyReport& report);
+  void place(const base::Prefix& destination, Edits& edits);
+  void displace(const base::Prefix& destination, Edits& edits);
+  bool held(const std::string& interface) const;
+
+  const TunnelSettings settings_;
+  Parts parts_;
+  const base::Clock& clock_;
+  base::Log& log_;
+  kernel::FdbSyncer fdb_;
+  std::optional<kernel::NeighbourSyncer> ndp_;
+  std::array<Device, 3> devices_;
+  Side v4_, v6_;
+  render::HostInterfaces host_interfaces_;
+  std::map<std::string, KnownLink> links_;
+  std::map<base::Prefix, calc::ClusterRoute> routes_;
+  std::map<base::Prefix, PlacedRoute> placed_;
+  std::map<base::Prefix, base::Instant> handing_over_;  // placed, but BIRD's from then on
+  std::set<base::Prefix> dirty_;
+  std::optional<base::Instant> retire_at_;
+  std::uint64_t writes_ = 0;
+  base::Gauge route_count_;
+};
+
+}  // namespace dataplane

@@ -1,0 +1,199 @@
+// VXLAN on the wire when and only when it should be, and what pools' modes cost when they change.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+
+#include <cstring>
+#include <iostream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fabric.h"
+#include "os/files.h"
+
+namespace tunnel_test {
+namespace {
+
+using base::Family;
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr std::size_t kA = 0, kB = 1, kC = 2;  // a and b share a subnet
+
+class TunnelsTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (::geteuid() != 0 || ::unshare(CLONE_NEWNS) != 0) return;
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_TRUE(os::make_directories("/var/lib/calico"));
+    ASSERT_EQ(::mount("tmpfs", "/var/lib/calico", "tmpfs", 0, nullptr), 0);
+    fabric_ = std::make_unique<Fabric>();
+    fabric_->set_mode(Family::kIpv4, "Always");
+    fabric_->set_mode(Family::kIpv6, "Always");
+    fabric_->start_agents();
+    everybody_reached_ = fabric_->wait([] { return reachable(Family::kIpv4) && reachable(Family::kIpv6); });
+  }
+  static void TearDownTestSuite() { fabric_.reset(); }
+  void SetUp() override {
+    if (!fabric_) GTEST_SKIP() << "needs root and namespaces";
+    ASSERT_TRUE(everybody_reached_) << "not every guest reached every other";
+  }
+
+  static bool reachable(Family family) {
+    for (std::size_t from = 0; from < kHosts; ++from) {
+      for (std::size_t to = 0; to < kHosts; ++to) {
+        if (from != to && !fabric_->reaches(from, to, family)) return false;
+      }
+    }
+    return true;
+  }
+  // What a host's uplink shows while one packet after the other goes from its guest to another.
+  static Seen seen_between(std::size_t from, std::size_t to, Family family) {
+    Capture capture(*fabric_, from);
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(fabric_->reaches(from, to, family));
+    return capture.seen();
+  }
+  static std::string routes(std::size_t host, const std::string& more = "-4") {
+    return Fabric::in(fabric_->hosts()[host].netns, "ip " + more + " route show");
+  }
+  static bool has_route(std::size_t host, const std::string& text) {
+    return routes(host).find(text) != std::string::npos;
+  }
+  static bool has_device(std::size_t host) {
+    return Fabric::in(fabric_->hosts()[host].netns, "ip link show").find("vxlan.calico") != std::string::npos;
+  }
+
+  static inline std::unique_ptr<Fabric> fabric_;
+  static inline bool everybody_reached_ = false;
+};
+
+TEST_F(TunnelsTest, AlwaysEncapsulatesEverything) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    for (const std::size_t to : {kB, kC}) {
+      const Seen seen = seen_between(kA, to, family);
+      EXPECT_EQ(seen.encapsulated, 5u) << to;
+      EXPECT_EQ(seen.plain, 0u) << to;
+    }
+  }
+  const std::string& netns = fabric_->hosts()[kA].netns;
+  EXPECT_THAT(routes(kA), HasSubstr("10.65.0.2 via 10.65.255.2 dev vxlan.calico onlink mtu 1450"));
+  EXPECT_THAT(Fabric::in(netns, "bridge fdb show dev vxlan.calico"), HasSubstr("dst 198.51.100.3 self permanent"));
+  EXPECT_THAT(Fabric::in(netns, "ip neigh show dev vxlan-v6.calico"), HasSubstr("fd00:65:ff::2 lladdr"));
+}
+
+// The host itself speaks from its tunnel address, and answers find their way back.
+TEST_F(TunnelsTest, HostsReachGuestsElsewhere) { Fabric::in(fabric_->hosts()[kA].netns, "ping -c 1 -W 5 10.65.0.3"); }
+
+TEST_F(TunnelsTest, GuestsGetTheTunnelsMtu) {
+  const Host& a = fabric_->hosts()[kA];
+  // The smaller of the two families' tunnels counts.
+  EXPECT_THAT(Fabric::in(a.netns, "ip link show " + a.interface), HasSubstr("mtu 1430"));
+  EXPECT_EQ(os::read_file("/var/lib/calico/mtu").value_or(""), "1430");
+  // 1430 bytes with headers pass unfragmented; of one more the sender is told how much does, and by which host.
+  const std::string largest = Fabric::in(a.netns, "ping -c 1 -W 5 -M do -s 1402 10.65.0.3", true);
+  EXPECT_THAT(largest, HasSubstr("1 received"));
+  const std::string larger = Fabric::in(a.netns, "ping -c 1 -W 2 -M do -s 1403 10.65.0.3", true);
+  EXPECT_THAT(larger, HasSubstr("0 received"));
+  EXPECT_THAT(larger, HasSubstr("From 198.51.100.3"));
+  EXPECT_THAT(larger, HasSubstr("mtu = 1430"));
+}
+
+// Packets with the right number, addresses and ports, from somebody who is no host of the cluster.
+TEST_F(TunnelsTest, TunnelPacketsFromStrangersAreDropped) {
+  const Host& a = fabric_->hosts()[kA];
+  const Host& c = fabric_->hosts()[kC];
+  const auto send_from = [&](const std::string& netns) {
+    const base::Fd receiver = Fabric::socket_in(a.guest, AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_port = htons(6000);
+    std::memcpy(&own.sin_addr, a.guest_v4.bytes(), 4);
+    EXPECT_EQ(bind(receiver.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
+    const base::Fd sender = Fabric::socket_in(netns, AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in target{};
+    target.sin_family = AF_INET;
+    target.sin_port = htons(4789);
+    std::memcpy(&target.sin_addr, a.v4.address.bytes(), 4);
+    const std::vector<std::uint8_t> packet = forged_packet(a, c.guest_v4);
+    EXPECT_EQ(sendto(sender.get(), packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&target),
+                     sizeof target),
+              static_cast<ssize_t>(packet.size()));
+    char byte = 0;
+    for (int i = 0; i < 50; ++i) {
+      if (recv(receiver.get(), &byte, 1, 0) == 1) return true;
+      fabric_->pass(milliseconds(2));
+    }
+    return false;
+  };
+  EXPECT_TRUE(send_from(c.netns)) << "a known host's packet must get through, or the test proves nothing";
+  EXPECT_FALSE(send_from(fabric_->router()));
+}
+
+// With ProgramClusterRoutes the agents make the routes of every mode. A kind of tunnel that comes or goes makes all of
+// them start again, each when it hears of it; the stream goes on through all of that, and until what the former mode
+// has left is gone.
+TEST_F(TunnelsTest, ChangingTheModeLosesNoMoreThanWhatIsUnderWay) {
+  enum class Near { kTunnel, kDirect };
+  struct Step {
+    const char* mode;
+    Near near;
+    bool tunnel_to_c;
+    bool agents_start_again;
+    bool wait_until_device_goes;
+  };
+  const Step steps[] = {
+      {"CrossSubnet", Near::kDirect, true, false, false}, {"Always", Near::kTunnel, true, false, false},
+      {"Never", Near::kDirect, false, true, false},       {"Always", Near::kTunnel, true, true, false},
+      {"CrossSubnet", Near::kDirect, true, false, false}, {"Never", Near::kDirect, false, true, true},
+      {"CrossSubnet", Near::kDirect, true, true, false},  {"Always", Near::kTunnel, true, false, false},
+      {"Never", Near::kDirect, false, true, true},        {"Always", Near::kTunnel, true, true, false},
+  };
+  for (const Step& step : steps) {
+    const int restarts = fabric_->restarts();
+    Stream there(*fabric_, kA, kB);
+    Stream back(*fabric_, kB, kA);
+    fabric_->pass(milliseconds(200));
+    fabric_->set_mode(Family::kIpv4, step.mode);
+    if (step.agents_start_again) {
+      EXPECT_TRUE(fabric_->wait([&] { return fabric_->restarts() >= restarts + static_cast<int>(kHosts); }))
+          << step.mode;
+    }
+    const bool direct = step.near == Near::kDirect;
+    const std::string on_a = direct ? "10.65.0.2 via 192.0.2.2 dev eth0" : "10.65.0.2 via 10.65.255.2 dev vxlan.calico";
+    const std::string on_b = direct ? "10.65.0.1 via 192.0.2.1 dev eth0" : "10.65.0.1 via 10.65.255.1 dev vxlan.calico";
+    EXPECT_TRUE(fabric_->wait([&] { return has_route(kA, on_a) && has_route(kB, on_b); })) << step.mode;
+    if (step.tunnel_to_c) {
+      EXPECT_TRUE(fabric_->wait([&] {
+        return has_route(kC, "10.65.0.1 via 10.65.255.1 dev vxlan.calico") &&
+               has_route(kA, "10.65.0.3 via 10.65.255.3 dev vxlan.calico");
+      })) << step.mode;
+    }
+    if (step.wait_until_device_goes) {
+      EXPECT_TRUE(fabric_->wait([&] { return !has_device(kA) && !has_device(kB) && !has_device(kC); })) << step.mode;
+    }
+    fabric_->pass(milliseconds(step.agents_start_again ? 6000 : 1000));
+    const Stream::Result results[] = {there.stop(), back.stop()};
+    std::cout << "mode " << step.mode << ": " << results[0].sent << " and " << results[1].sent << " packets, "
+              << results[0].lost << " and " << results[1].lost
+              << " lost, agents started again: " << fabric_->restarts() - restarts << "\n";
+    for (const Stream::Result& result : results) {
+      EXPECT_GT(result.sent, 500u);
+      EXPECT_LE(result.lost, 2u) << step.mode << ", longest gap " << result.longest_gap;
+    }
+    const Seen near = seen_between(kA, kB, Family::kIpv4);
+    EXPECT_EQ(near.encapsulated, direct ? 0u : 5u) << step.mode;
+    EXPECT_EQ(near.plain, direct ? 5u : 0u) << step.mode;
+    if (!step.tunnel_to_c) continue;  // without a tunnel nobody carries packets between the subnets
+    const Seen far = seen_between(kA, kC, Family::kIpv4);
+    EXPECT_EQ(far.encapsulated, 5u) << step.mode;
+    EXPECT_EQ(far.plain, 0u) << step.mode;
+  }
+}
+
+}  // namespace
+}  // namespace tunnel_test

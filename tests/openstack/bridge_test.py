@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""A real neutron-server with the shim, the real bridge and a real etcd: what Neutron's API does arrives in etcd, and what agents
+write there arrives in Neutron. `PERCALE_BUILD=build/dev python3 tests/openstack/bridge_test.py`; Debian's neutron-server, MariaDB, etcd.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from neutron_server import Neutron, Process, Refused, free_port, wait_for  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get('PERCALE_BUILD', ROOT / 'build/dev'))
+HOST = 'cmp-1'
+RESOURCES = '/calico/resources/v3/projectcalico.org/'
+
+
+class Etcd:
+    def __init__(self, folder):
+        self.port, self.peer, self.folder = free_port(), free_port(), folder
+        self.start()
+
+    def start(self):
+        url, peer = 'http://127.0.0.1:%d' % self.port, 'http://127.0.0.1:%d' % self.peer
+        self.process = Process(['etcd', '--data-dir', str(self.folder / 'etcd'), '--listen-client-urls', url, '--advertise-client-urls',
+                                url, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster',
+                                'default=' + peer], self.folder / 'etcd.log')
+        wait_for('etcd', lambda: self._ctl('endpoint', 'health').returncode == 0)
+
+    def _ctl(self, *arguments):
+        return subprocess.run(['etcdctl', '--endpoints', 'http://127.0.0.1:%d' % self.port, *arguments], capture_output=True,
+                              text=True, env=dict(os.environ, ETCDCTL_API='3'))
+
+    def all(self, prefix):
+        lines = self._ctl('get', '--prefix', prefix).stdout.split('\n')
+        return dict(zip(lines[0::2], lines[1::2]))
+
+    def put(self, key, value):
+        assert self._ctl('put', key, value).returncode == 0
+
+    def delete(self, key):
+        assert self._ctl('del', key).returncode == 0
+
+
+class BridgeTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix='percale-bridge'))
+        cls.folder.chmod(0o755)
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.etcd = Etcd(cls.folder)
+        cls.addClassCleanup(lambda: cls.etcd.process.stop())
+        cls.socket = cls.folder / 'bridge.sock'
+        config = cls.folder / 'bridge.conf'
+        config.write_text('[calico]\netcd_port = %d\nresync_interval_secs = 3\n' % cls.etcd.port)
+        cls.bridge = Process([str(BUILD / 'bin/percale-neutron'), '--config-file', str(config), '--socket', str(cls.socket)],
+                             cls.folder / 'bridge.log')
+        cls.addClassCleanup(lambda: cls.bridge.stop())
+        cls.neutron = Neutron(cls.folder / 'neutron', cls.socket)
+        cls.addClassCleanup(cls.neutron.close)
+        cls.neutron.migrate()
+        cls.neutron.start()
+        cls.etcd.put('/calico/felix/v2/no-region/host/%s/status' % HOST,
+                     '{"time":"2026-01-31T09:00:00Z","uptime":1.5,"first_update":true}')
+        wait_for('the agent', lambda: cls.neutron.get('agents')['agents'])
+        cls.network = cls.neutron.create('network', name='net')
+        cls.subnet = cls.neutron.create('subnet', network_id=cls.network['id'], ip_version=4, cidr='10.65.0.0/24')
+
+    def port(self, **members):
+        members = dict({'device_owner': 'compute:nova', 'device_id': 'vm-1', 'binding:host_id': HOST}, **members)
+        made = self.neutron.create('port', network_id=self.network['id'], **members)
+        self.addCleanup(self.drop, made['id'])
+        return made
+
+    def drop(self, port_id):
+        try:
+            self.neutron.delete('ports/' + port_id)
+        except Refused:
+            pass
+
+    def endpoint(self, port, host=HOST, device='vm-1'):
+        parts = [part.replace('-', '--') for part in (host, device, port['id'])]
+        value = self.etcd.all('%sworkloadendpoints/openstack/%s-openstack-%s-%s' % (RESOURCES, *parts))
+        return json.loads(list(value.values())[0]) if value else None
+
+    def policy(self, group_id):
+        value = self.etcd.all(RESOURCES + 'networkpolicies/openstack/ossg.default.' + group_id)
+        return json.loads(list(value.values())[0]) if value else None
+
+    def dry_run(self):
+        done = subprocess.run([str(BUILD / 'bin/percalectl'), 'neutron', 'resync', '--socket', str(self.socket), '--dry-run'],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)['differences']
+
+    def test_agents_table(self):
+        agents = self.neutron.get('agents')['agents']
+        self.assertEqual([(a['agent_type'], a['host'], a['alive']) for a in agents],
+                         [('Calico per-host agent (felix)', HOST, True)])
+
+    def test_port_from_creation_to_deletion(self):
+        port = self.port()
+        self.assertEqual(port['binding:vif_type'], 'tap')
+        made = self.endpoint(port)
+        self.assertEqual(made['spec']['ipNetworks'], [port['fixed_ips'][0]['ip_address'] + '/32'])
+        self.assertEqual(made['spec']['ipv4Gateway'], '10.65.0.1')
+        self.assertEqual(made['metadata']['labels']['projectcalico.org/openstack-network-name'], 'net')
+        group = port['security_groups'][0]
+        self.assertEqual(made['metadata']['labels']['sg.projectcalico.org/openstack-' + group], 'default')
+        self.assertEqual(len(self.policy(group)['spec']['egress']), 2)
+        self.neutron.update('port', port['id'], **{'binding:profile': {'anything': 'else'}})
+        self.assertEqual(self.endpoint(port)['metadata']['uid'], made['metadata']['uid'], 'the endpoint was made anew')
+        self.neutron.update('port', port['id'], device_id='vm-2')
+        self.assertIsNone(self.endpoint(port))
+        self.assertIsNotNone(self.endpoint(port, device='vm-2'))
+        self.neutron.delete('ports/' + port['id'])
+        self.assertIsNone(self.endpoint(port, device='vm-2'))
+        self.assertEqual(self.dry_run(), [])
+
+    def test_group_rules_rename_and_deletion(self):
+        group = self.neutron.create('security_group', name='web')
+        other = self.neutron.create('security_group', name='other')
+        port = self.port(security_groups=[group['id']])
+        rule = self.neutron.create('security_group_rule', security_group_id=group['id'], direction='ingress', ethertype='IPv4',
+                                   protocol='tcp', port_range_min=80, port_range_max=81, remote_group_id=other['id'])
+        self.assertIn({'action': 'Allow', 'ipVersion': 4, 'protocol': 6, 'destination': {'ports': ['80:81']},
+                       'source': {'selector': 'has(sg.projectcalico.org/openstack-%s)' % other['id']}},
+                      self.policy(group['id'])['spec']['ingress'])
+        self.neutron.update('security_group', group['id'], name='renamed')
+        self.assertEqual(self.endpoint(port)['metadata']['labels']['sg.projectcalico.org/openstack-' + group['id']], 'renamed')
+        self.neutron.delete('security-groups/' + other['id'])
+        self.assertIsNone(self.policy(other['id']))
+        self.assertNotIn(other['id'], json.dumps(self.policy(group['id'])))
+        with self.assertRaises(Refused):
+            self.neutron.show('security_group_rule', rule['id'])
+        self.assertEqual(self.dry_run(), [])
+
+    def test_address_group(self):
+        group = self.neutron.create('address_group', name='hosts', addresses=['10.1.0.0/16'])
+        key = RESOURCES + 'networksets/openstack/osag.default.' + group['id']
+        self.assertEqual(json.loads(self.etcd.all(key)[key])['spec'], {'nets': ['10.1.0.0/16']})
+        self.neutron.delete('address-groups/' + group['id'])
+        self.assertEqual(self.etcd.all(key), {})
+
+    def test_subnet(self):
+        key = '/calico/dhcp/v2/no-region/subnet/'
+        network = self.neutron.create('network', name='n2')
+        subnet = self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.66.0.0/24',
+                                     dns_nameservers=['8.8.8.8'])
+        self.assertEqual(self.etcd.all(key + subnet['id']),
+                         {key + subnet['id']: '{"network_id": "%s", "cidr": "10.66.0.0/24", "host_routes": [], "gateway_ip": '
+                                              '"10.66.0.1", "dns_servers": ["8.8.8.8"]}' % network['id']})
+        self.neutron.update('subnet', subnet['id'], enable_dhcp=False)
+        self.assertEqual(self.etcd.all(key + subnet['id']), {})
+
+    def test_network_rename_and_gateway_reach_the_endpoint(self):
+        port = self.port()
+        self.neutron.update('network', self.network['id'], name='new name')
+        self.assertEqual(self.endpoint(port)['metadata']['labels']['projectcalico.org/openstack-network-name'], 'new_name')
+        self.neutron.update('network', self.network['id'], name='net')
+        self.neutron.update('network', self.network['id'], admin_state_up=False)
+        self.assertIsNone(self.endpoint(port))
+        self.neutron.update('network', self.network['id'], admin_state_up=True)
+        self.assertIsNotNone(self.endpoint(port))
+
+    def test_refusals_are_the_api_s_answers(self):
+        for call, status, word in (
+                (lambda: self.port(**{'binding:vnic_type': 'direct'}), 400, 'VNIC'),
+                (lambda: self.port(device_id='a/b'), 400, 'device_id'),
+                (lambda: self.port(allowed_address_pairs=[{'ip_address': '10.0.0.0/8'}]), 400, 'addresses'),
+                (lambda: self.neutron.create('security_group', name='x', stateful=False), 400, 'stateless')):
+            with self.assertRaises(Refused) as refused:
+                call()
+            self.assertEqual(refused.exception.status, status, refused.exception.text)
+            self.assertIn(word, refused.exception.text)
+
+    def test_status_in_both_directions(self):
+        port = self.port()
+        key = '/calico/felix/v2/no-region/host/%s/workload/openstack/openstack%%2fvm-1/endpoint/%s' % (HOST, port['id'])
+        for agents, neutrons in (('up', 'ACTIVE'), ('down', 'DOWN'), ('up', 'ACTIVE')):
+            self.etcd.put(key, '{"status":"%s"}' % agents)
+            wait_for(neutrons, lambda: self.neutron.show('port', port['id'])['status'] == neutrons, 20)
+
+    def test_resync_repairs_what_others_did(self):
+        port = self.port()
+        key = next(iter(self.etcd.all(RESOURCES + 'workloadendpoints/openstack/')))
+        self.etcd.put(key, 'no JSON')
+        self.etcd.put(RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y', '{}')
+        wait_for('repair', lambda: self.dry_run() == [] and 'no JSON' not in self.etcd.all(key).values(), 30)
+        self.assertIsNotNone(self.endpoint(port))
+        self.assertEqual(self.etcd.all(RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y'), {})
+
+    def test_zz_etcd_away(self):
+        port = self.port()
+        self.etcd.process.stop()
+        with self.assertRaises(Refused) as refused:
+            self.neutron.create('port', network_id=self.network['id'], device_owner='compute:nova', device_id='vm-9',
+                                **{'binding:host_id': HOST})
+        self.assertEqual(refused.exception.status, 503, refused.exception.text)
+        self.neutron.delete('ports/' + port['id'])
+        self.etcd.start()
+        wait_for('repair', lambda: self.endpoint(port) is None, 40)
+        wait_for('no difference', lambda: self.dry_run() == [], 40)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
