@@ -28,12 +28,15 @@ base::Result<std::regex> compile_mtu_pattern(const std::string& text) {
 }
 
 std::uint32_t host_mtu(std::span<const Link> links, const std::regex& pattern) {
-  std::uint32_t smallest = 0;
+  std::uint32_t running = 0;
+  std::uint32_t waiting = 0;  // of those that are up, but have no carrier yet
   for (const Link& link : links) {
-    if (!link.running || link.mtu == 0 || !std::regex_search(link.name, pattern)) continue;
+    if (!link.admin_up || link.mtu == 0 || !std::regex_search(link.name, pattern)) continue;
+    std::uint32_t& smallest = link.running ? running : waiting;
     smallest = smallest == 0 ? link.mtu : std::min(smallest, link.mtu);
   }
-  return smallest == 0 ? kUnknownHostMtu : smallest;
+  if (running != 0) return running;
+  return waiting != 0 ? waiting : kUnknownHostMtu;
 }
 
 Mtus tunnel_mtus(std::uint32_t host, const TunnelMtuSettings& settings) {

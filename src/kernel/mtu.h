@@ -15,7 +15,8 @@ constexpr std::uint32_t kUnknownHostMtu = 1460;  // when no interface matches
 constexpr std::string_view kDefaultMtuPattern = "^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)";  // MTUIfacePattern
 
 [[nodiscard]] base::Result<std::regex> compile_mtu_pattern(const std::string& text);
-// The smallest MTU of the running interfaces whose names match.
+// The smallest MTU of the running interfaces whose names match. While none runs, that of those that are up: the kernel
+// takes up to a second to tell that a link has come up, and guests keep what they are given.
 std::uint32_t host_mtu(std::span<const Link> links, const std::regex& pattern);
 
 // Configured values; 0 means: by the host's.

@@ -17,6 +17,11 @@ TEST(Mtu, TheSmallestRunningHostInterfaceCounts) {
                           link("docker0", 1300)};
   EXPECT_EQ(host_mtu(links, *pattern), 1500u);
   EXPECT_FALSE(compile_mtu_pattern("("));
+  // Found in the lab: an agent that starts within a second of its uplink's coming up built tunnels for 1460 bytes.
+  EXPECT_EQ(host_mtu(std::vector{link("eth0", 9000, false), link("tap1", 1200)}, *pattern), 9000u);
+  Link down = link("eth0", 9000, false);
+  down.admin_up = false;
+  EXPECT_EQ(host_mtu(std::vector{down}, *pattern), kUnknownHostMtu);
 }
 
 TEST(Mtu, TunnelsAreSmallerByTheirHeaders) {

@@ -38,6 +38,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint16_t kEtcdPort = 2379;
 constexpr std::uint16_t kHealthPort = 9099;
+constexpr auto kUplinkLimit = 5s;
 constexpr auto kLeavingLimit = 10s;  // from a change that makes agents leave until the last has left
 
 // Mount points that hosts need and that a fresh system may lack. Removed again with the last lab, if a lab made them.
@@ -181,6 +182,10 @@ Result<> Lab::build() {
   for (const Record& record : records) {
     if (auto written = put(record); !written) return fail(std::move(written).error());
   }
+  // The kernel calls an interface up as much as a second after it is, and agents derive MTUs from interfaces that are
+  // up.
+  const std::string problem = wait_until(kUplinkLimit * patience_, [&] { return first_uplink_down(); });
+  if (!problem.empty()) return fail(Error::internal(problem));
   for (const Host& host : plan_.hosts) {
     if (auto started = start_bird(host); !started) return started;
     if (agent_.is_none()) continue;
@@ -264,6 +269,14 @@ Result<> Lab::set_pool_mode(PoolMode mode) {
   }
   if (auto saved = save(); !saved || !other_devices || agent_.is_none()) return saved;
   return restart_agents_that_leave();
+}
+
+std::string Lab::first_uplink_down() const {
+  for (const Host& host : plan_.hosts) {
+    auto state = must_run_in(node(host.name), {.arguments = {"cat", "/sys/class/net/eth0/operstate"}});
+    if (!state || base::trim(*state) != "up") return fmt::format("the uplink of {} is not up", host.name);
+  }
+  return {};
 }
 
 Result<> Lab::restart_agents_that_leave() {

@@ -99,6 +99,7 @@ class Lab {
   base::Result<> wire_management();
   base::Result<> wire_underlay();
   base::Result<> restart_agents_that_leave();
+  std::string first_uplink_down() const;
   base::Result<> wire_segments(const std::string& router);
   base::Result<> wire_spine();
   base::Result<> wire_host(const Host& host);

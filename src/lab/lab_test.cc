@@ -198,7 +198,10 @@ TEST(Capture, TellsHowAPacketTravels) {
     ASSERT_TRUE(inner);
     EXPECT_EQ(inner->how, Encapsulation::kDirect);
     for (std::size_t size = 0; size < bytes.size(); ++size) (void)dissect(bytes.subspan(0, size));
-    EXPECT_FALSE(dissect(bytes.subspan(0, 30)));
+    // A cut VXLAN packet looks like any other UDP; a cut IP-in-IP packet is none.
+    if (how == Encapsulation::kIpip) {
+      EXPECT_FALSE(dissect(bytes.subspan(0, 30)));
+    }
   }
 }
 

@@ -19,10 +19,8 @@ using neutron::text;
 using neutron::view;
 
 void FakeNeutron::put(Table& table, const std::string& id, json::object object) {
-  const auto found = table.find(id);
-  const auto before = found == table.end() ? 0 : number(found->second, "revision_number").value_or(0);
   object["id"] = id;
-  object["revision_number"] = before + 1;
+  object["revision_number"] = ++last_revision_;
   table[id] = std::move(object);
 }
 

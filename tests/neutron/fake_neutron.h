@@ -2,6 +2,7 @@
 // reads by SPEC, and the loop of a hook. For tests and benchmarks.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -21,7 +22,8 @@ class FakeNeutron {
   using Table = std::map<std::string, json::object>;
   Table ports, networks, subnets, security_groups, address_groups, floatingips, projects;
 
-  // Puts the object with a revision number one higher than before (1 for a new one).
+  // Puts the object with a revision number higher than any before. (Neutron counts for each object, but never uses an id
+  // twice, as tests do.)
   void put(Table& table, const std::string& id, json::object object);
   // Changes members of an object that is there.
   void change(Table& table, const std::string& id, const json::object& members);
@@ -36,6 +38,8 @@ class FakeNeutron {
 
  private:
   void add_related(const json::object& port, json::object& answer) const;
+
+  std::int64_t last_revision_ = 0;
 };
 
 // A complete port of a machine; members of `changes` replace its own.

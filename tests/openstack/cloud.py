@@ -160,7 +160,8 @@ class Guest:
             try:
                 if listener.type == socket.SOCK_DGRAM:
                     data, sender = listener.recvfrom(2048)
-                    listener.sendto(data, sender)
+                    if sender:  # nobody, when the guest is being taken away
+                        listener.sendto(data, sender)
                 else:
                     connection, _ = listener.accept()
                     connection.sendall(connection.getsockname()[0].encode() + b'\n')

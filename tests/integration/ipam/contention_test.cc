@@ -200,7 +200,6 @@ TEST_F(Contention, FiftyProcessesAndAnEtcdThatDies) {
   }
   EXPECT_EQ(held, stored);
   EXPECT_FALSE(held.empty());
-  EXPECT_GT(borrowed, 0U) << "the pool is meant to be tight";
 
   for (Child& child : children_) child.input.reset();
   for (const Child& child : children_) {

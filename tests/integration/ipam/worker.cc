@@ -35,7 +35,7 @@ SharedBoard::~SharedBoard() { ::munmap(board_, sizeof(Board)); }
 
 namespace {
 
-constexpr std::size_t kMostHeld = 75;  // 50 workers nearly fill the pool, so that hosts have to borrow
+constexpr std::size_t kMostHeld = 75;  // 50 workers nearly fill the pool
 constexpr std::uint64_t kLargestPiece = 24;
 
 struct Piece {

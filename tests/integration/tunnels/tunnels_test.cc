@@ -99,7 +99,7 @@ TEST_F(TunnelsTest, GuestsGetTheTunnelsMtu) {
   EXPECT_THAT(largest, HasSubstr("1 received"));
   const std::string larger = Fabric::in(a.netns, "ping -c 1 -W 2 -M do -s 1403 10.65.0.3", true);
   EXPECT_THAT(larger, HasSubstr("0 received"));
-  EXPECT_THAT(larger, HasSubstr("From 198.51.100.3"));
+  EXPECT_THAT(larger, HasSubstr("From 10.65.255.3"));  // that host's end of the tunnel
   EXPECT_THAT(larger, HasSubstr("mtu = 1430"));
 }
 
@@ -151,7 +151,6 @@ TEST_F(TunnelsTest, ChangingTheModeLosesNoMoreThanWhatIsUnderWay) {
       {"Never", Near::kDirect, false, true, false},       {"Always", Near::kTunnel, true, true, false},
       {"CrossSubnet", Near::kDirect, true, false, false}, {"Never", Near::kDirect, false, true, true},
       {"CrossSubnet", Near::kDirect, true, true, false},  {"Always", Near::kTunnel, true, false, false},
-      {"Never", Near::kDirect, false, true, true},        {"Always", Near::kTunnel, true, true, false},
   };
   for (const Step& step : steps) {
     const int restarts = fabric_->restarts();
