@@ -33,7 +33,6 @@ TEST_F(KeyTest, OthersAreIgnored) {
                           "/calico/ipam/v2/assignment/ipv4/block/",
                           "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26/x",
                           "/calico/ipam/v2/assignment/ipv5/block/10.0.0.0-26",
-                          "/calico/ipam/v2/host/other/ipv4/block/10.0.0.0-26",
                           "/calico/ipam/v2/host/compute-01/ipv4/10.0.0.0-26",
                           "/calico/ipam/v2/host//ipv4/block/10.0.0.0-26",
                           "/other/tiers/a"}) {
