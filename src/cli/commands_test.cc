@@ -56,6 +56,19 @@ TEST_F(Commands, CreateGetDelete) {
             "Successfully deleted 1 'IPPool' resource(s)\n");
 }
 
+TEST_F(Commands, FiltersAreCountedAndDemandedByPeers) {
+  EXPECT_THAT(run_command({"create", "-f", "-"},
+                          "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: "
+                          "192.0.2.1, asNumber: 1, filters: [f]}\n"),
+              HasSubstr("BGPFilter(s) not found"));
+  run_command({"create", "-f", "-"},
+              "apiVersion: projectcalico.org/v3\nkind: BGPFilter\nmetadata: {name: f}\nspec: {importV4: [{action: "
+              "Accept}, {action: Reject}], exportV6: [{action: Reject}]}\n");
+  EXPECT_EQ(run_command({"get", "bf"}),
+            "NAME   NUMEXPORTV4   NUMIMPORTV4   NUMEXPORTV6   NUMIMPORTV6   \n"
+            "f      0             2             1             0             \n\n");
+}
+
 TEST_F(Commands, EmptyListsPrintHeadingsOrEmptyItems) {
   EXPECT_EQ(run_command({"get", "bgppeers"}), "NAME   PEERIP   NODE   ASN   \n\n");
   EXPECT_THAT(run_command({"get", "bgppeers", "-o", "yaml"}),

@@ -33,6 +33,8 @@ TEST_F(KeyTest, OthersAreIgnored) {
                           "/calico/ipam/v2/assignment/ipv4/block/",
                           "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26/x",
                           "/calico/ipam/v2/assignment/ipv5/block/10.0.0.0-26",
+                          "/calico/ipam/v2/host/compute-01/ipv4/10.0.0.0-26",
+                          "/calico/ipam/v2/host//ipv4/block/10.0.0.0-26",
                           "/other/tiers/a"}) {
     for (const Decoder::Output& out : {put(key, "{}"), put(key, "not json"), erase(key)}) {
       EXPECT_TRUE(out.updates.empty()) << key;
@@ -41,11 +43,26 @@ TEST_F(KeyTest, OthersAreIgnored) {
   }
 }
 
+TEST_F(KeyTest, OwnBlockAffinitiesAreDocumentsNamedByTheirBlock) {
+  // An empty value is a confirmed affinity.
+  for (const auto& [value, size] : std::map<std::string, std::size_t>{{"", 0}, {R"({"state":"pending"})", 1}}) {
+    const Decoder::Output out = put("/calico/ipam/v2/host/compute-01/ipv6/block/fd00:0:0:0:0:0:0:40-122", value);
+    ASSERT_EQ(out.updates.size(), 1u);
+    const auto& change = std::get<DocumentChange>(out.updates[0]);
+    EXPECT_EQ(change.key, (DocumentKey{DocumentKind::kBlockAffinity, "fd00::40/122"}));
+    ASSERT_TRUE(change.value);
+    EXPECT_EQ((*change.value)->size(), size);
+  }
+  const Decoder::Output gone = erase("/calico/ipam/v2/host/compute-01/ipv4/block/10.65.0.0-26");
+  EXPECT_FALSE(std::get<DocumentChange>(gone.updates.at(0)).value);
+}
+
 TEST_F(KeyTest, PrefixesCoverEveryKindOnceAndNoStatus) {
   const std::vector<std::string> prefixes = agent_prefixes();
   EXPECT_EQ(prefixes.size(), 18u);
   EXPECT_EQ(prefixes.front(), "/calico/resources/v3/projectcalico.org/clusterinformations/");
   EXPECT_EQ(prefixes.back(), "/calico/ipam/v2/assignment/");
+  EXPECT_EQ(agent_prefixes("compute-01").back(), "/calico/ipam/v2/host/compute-01/");
   for (const std::string& prefix : prefixes) {
     EXPECT_EQ(prefix.back(), '/');
     EXPECT_EQ(prefix.find("status"), std::string::npos);

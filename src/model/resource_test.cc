@@ -73,6 +73,16 @@ constexpr EncodingCase kEncodings[] = {
     {"IPv6 pool is normalised", "kind: IPPool\nmetadata: {name: p}\nspec: {cidr: 'FD00:0065::/112'}\n",
      R"j({"cidr":"fd00:65::/112","vxlanMode":"Never","ipipMode":"Never","blockSize":122,"nodeSelector":"all()",)j"
      R"("allowedUses":["Workload","Tunnel"],"assignmentMode":"Automatic"}})"},
+    {"filter in upstream's order of members",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {importV4: [{operations: [{setPriority: {value: 512}}, "
+     "{prependASPath: "
+     "{prefix: ['1.10', 7]}}, {addCommunity: {value: '1:2'}}], action: Accept, priority: 100, asPathPrefix: [1], "
+     "communities: {values: ['1:2:3']}, peerType: eBGP, matchOperator: In, interface: 'eth*', source: RemotePeers, "
+     "prefixLength: {max: 28, min: 0}, cidr: 10.0.0.0/8}], exportV6: [{action: Reject}]}\n",
+     R"({"importV4":[{"cidr":"10.0.0.0/8","prefixLength":{"min":0,"max":28},"source":"RemotePeers","interface":"eth*",)"
+     R"("matchOperator":"In","peerType":"eBGP","communities":{"values":["1:2:3"]},"asPathPrefix":[1],"priority":100,)"
+     R"("action":"Accept","operations":[{"setPriority":{"value":512}},{"prependASPath":{"prefix":[65546,7]}},)"
+     R"({"addCommunity":{"value":"1:2"}}]}],"exportV6":[{"action":"Reject"}]}})"},
     {"AS number in dotted form", "kind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: 192.0.2.1, asNumber: '1.10'}\n",
      R"({"peerIP":"192.0.2.1","asNumber":65546}})"},
     {"pointer members keep false and zero",
@@ -303,6 +313,28 @@ constexpr ErrorCase kValidationErrors[] = {
     {"enumeration", "kind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: 1.2.3.4, asNumber: 1, nextHopMode: Never}",
      "error with field spec.nextHopMode (Unsupported value: \"Never\": supported values: \"Auto\", \"Self\", "
      "\"Keep\")"},
+    {"filter rule without action", "kind: BGPFilter\nmetadata: {name: f}\nspec: {importV4: [{source: RemotePeers}]}",
+     "action"},
+    {"filter with half a prefix",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {importV4: [{action: Accept, cidr: 10.0.0.0/8}]}",
+     "MatchOperator cannot be empty when CIDR is set"},
+    {"filter of the other family",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {importV6: [{action: Accept, cidr: 10.0.0.0/8, matchOperator: In}]}",
+     "because of Tag: netv6"},
+    {"filter interface",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {exportV4: [{action: Reject, interface: 'e th'}]}",
+     "because of Tag: bgpFilterInterface"},
+    {"operation with Reject",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {exportV4: [{action: Reject, operations: [{setPriority: {value: "
+     "1}}]}]}",
+     "operations can only be used with action Accept"},
+    {"two operations in one",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {exportV4: [{action: Accept, operations: [{setPriority: {value: 1}, "
+     "addCommunity: {value: '1:1'}}]}]}",
+     "exactly one of addCommunity, prependASPath and setPriority"},
+    {"community of more than 16 bits",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {exportV4: [{action: Accept, communities: {values: ['65536:1']}}]}",
+     "invalid community value or format used."},
     {"set with reserved label",
      "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {projectcalico.org/namespace: x}}\nspec: {}",
      "projectcalico.org/namespace is not a valid label name"},

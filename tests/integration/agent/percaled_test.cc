@@ -192,4 +192,40 @@ TEST_F(PercaledTest, CheckConfig) {
   EXPECT_EQ(program({PERCALED, "--check-config", "-c", "/nonexistent"}).status, 0);
 }
 
+// BIRD under the agent's supervision: started, seen in readiness, left alone when the agent dies, adopted by the next.
+TEST_F(PercaledTest, LooksAfterBird) {
+  write("node.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: h1}\n"
+        "spec: {bgp: {ipv4Address: 192.0.2.11/24}}\n");
+  write("peer.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: tor}\n"
+        "spec: {peerIP: 192.0.2.1, asNumber: 65001}\n");
+  const std::string pid_file = directory_.file("bird.pid");
+  const std::vector<std::string> bird = {"FELIX_BIRDMODE=Auto",
+                                         "FELIX_BIRDSUPERVISOR=Agent",
+                                         "FELIX_BIRDREADINESS=One",
+                                         "FELIX_BIRDCONFIGFILE=" + directory_.file("bird.conf"),
+                                         "FELIX_BIRDSOCKET=" + directory_.file("bird.ctl"),
+                                         "FELIX_BIRDPIDFILE=" + pid_file};
+  start(bird);
+  ASSERT_TRUE(wait([] {
+    return get(kHealthPort, "/readiness").body.find("0 of 1 IPv4 BGP sessions") != std::string::npos;
+  })) << get(kHealthPort, "/readiness").body;
+  EXPECT_EQ(get(kHealthPort, "/readiness").status, 503);
+  const int daemon = std::atoi(os::read_file(pid_file).value_or("0").c_str());
+  ASSERT_GT(daemon, 0);
+
+  agent_->send_signal(SIGKILL);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(::kill(daemon, 0), 0) << "BIRD must outlive the agent";
+  ASSERT_EQ(::unlink(directory_.file("resources/peer.yaml").c_str()), 0);
+  start(bird);
+  // Nobody to peer with: ready as soon as BIRD has the configuration.
+  ASSERT_TRUE(ready()) << get(kHealthPort, "/readiness").body;
+  ASSERT_TRUE(wait([] { return metric("percale_bgp_sessions_configured") == 0; }));
+  EXPECT_EQ(metric("percale_bgp_daemon_up"), 1);
+  EXPECT_EQ(std::atoi(os::read_file(pid_file).value_or("0").c_str()), daemon);
+  ::kill(daemon, SIGKILL);
+}
+
 }  // namespace

@@ -1,0 +1,355 @@
+// What operators count on while BIRD's configuration changes or BIRD itself falls: against real daemons.
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bgp/runtime/bird_runner.h"
+#include "bgp_hosts.h"
+#include "model/decoder.h"
+#include "os/event_loop.h"
+
+namespace bgp {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+class SessionsTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET) == 0; }
+
+  void SetUp() override {
+    if (!entered_) GTEST_SKIP() << "needs root for a network namespace of its own";
+    // Each test gets fresh interfaces; what BIRD left in the kernel goes with them.
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    run("ip link set lo up");
+    options_.config_path = directory_.file("bird.conf");
+    options_.socket_path = directory_.file("bird.ctl");
+    options_.pid_path = directory_.file("bird.pid");
+    options_.secret_directory = directory_.file("secrets");
+    options_.group = "";
+    options_.user = "";
+    options_.supervise = true;
+    options_.poll = 100ms;
+    options_.first_pause = 100ms;
+    settings_.node_name = "a";
+    settings_.log_file = directory_.file("bird.log");
+    settings_.include_file = directory_.file("local.conf");
+    settings_.recovery_wait = 20s;
+    put("nodes/a", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.11/24"}}})");
+  }
+
+  void TearDown() override {
+    runner_.reset();
+    kill_daemon(SIGKILL);
+  }
+
+  void start() {
+    runner_ = std::make_unique<BirdRunner>(loop_, log_, metrics_, settings_, options_);
+    for (const model::Update& update : updates_) runner_->apply(update);
+    runner_->in_sync();
+  }
+
+  void put(const std::string& path, const std::string& value) {
+    model::Decoder::Output out;
+    const std::string key = path.starts_with("/") ? path : "/calico/resources/v3/projectcalico.org/" + path;
+    decoder_.put(key, value, out);
+    EXPECT_TRUE(out.diagnostics.empty());
+    for (model::Update& update : out.updates) {
+      if (runner_) runner_->apply(update);
+      updates_.push_back(std::move(update));
+    }
+  }
+  void put_peer(const std::string& name, const std::string& spec) {
+    put("bgppeers/" + name, R"({"spec":{"asNumber":65001,)" + spec + "}}");
+  }
+
+  void kill_daemon(int signal) const {
+    const auto text = os::read_file(options_.pid_path);
+    const int daemon = text ? std::atoi(text->c_str()) : 0;
+    if (daemon > 0) ::kill(daemon, signal);
+  }
+
+  template <typename Condition>
+  bool run_until(Condition condition, base::Duration limit = 40s) {
+    const base::Instant end = loop_.now() + limit;
+    std::function<void()> tick = [&] {
+      if (condition() || loop_.now() > end) return loop_.stop();
+      timer_ = loop_.after(50ms, tick);
+    };
+    timer_ = loop_.after(0ms, tick);
+    loop_.run();
+    loop_.cancel(timer_);
+    return condition();
+  }
+  bool established(const std::string& name) const {
+    for (const ProtocolRow& row : runner_->status().sessions) {
+      if (row.name == name) return row.established();
+    }
+    return false;
+  }
+  static std::string routes() { return run("ip -4 route show"); }
+  static bool has_route(const std::string& start) { return ("\n" + routes()).find("\n" + start) != std::string::npos; }
+
+  testing::TempDirectory directory_;
+  RunnerOptions options_;
+  Settings settings_;
+  os::EventLoop loop_;
+  base::NullLog log_;
+  base::MetricRegistry metrics_;
+  base::TimerId timer_{};
+  base::Interner interner_;
+  model::Decoder decoder_{{.hostname = "a"}, interner_};
+  std::vector<model::Update> updates_;
+  std::unique_ptr<BirdRunner> runner_;
+  static bool entered_;
+};
+bool SessionsTest::entered_ = false;
+
+// The kernel's own account of routes that come and go, which sees what a look now and then would miss.
+class RouteMonitor {
+ public:
+  explicit RouteMonitor(const testing::TempDirectory& directory) : file_(directory.file("monitor.log")) {
+    const auto started = os::start_detached({.arguments = {"ip", "-4", "monitor", "route"}}, file_);
+    EXPECT_TRUE(started);
+    pid_ = started ? *started : -1;
+    // It listens once it has opened its socket; a route of our own shows when.
+    do {
+      run("ip route replace 198.51.100.255/32 dev lo");
+      run("ip route del 198.51.100.255/32 dev lo");
+      std::this_thread::yield();
+    } while (seen().find("198.51.100.255") == std::string::npos);
+  }
+  ~RouteMonitor() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  RouteMonitor(const RouteMonitor&) = delete;
+  RouteMonitor& operator=(const RouteMonitor&) = delete;
+  std::string seen() const { return os::read_file(file_).value_or(""); }
+
+ private:
+  std::string file_;
+  pid_t pid_ = -1;
+};
+
+NeighbourConfig router(const std::string& id, const std::string& networks, const std::string& more = "") {
+  return {.router_id = id,
+          .protocols = fmt::format("protocol bgp a from host {{ local {} as 65001; neighbor 192.0.2.11 as 64512; "
+                                   "multihop; {} }}",
+                                   id, more),
+          .networks = networks};
+}
+
+// The line of the neighbour's session with when it came up; its timers run on.
+std::string since_of(Neighbour& neighbour) {
+  const std::string reply = neighbour.birdc("show protocols a");
+  const auto at = reply.find("\na  ");
+  EXPECT_NE(at, std::string::npos) << reply;
+  return at == std::string::npos ? reply : reply.substr(at + 1, reply.find('\n', at + 1) - at - 1);
+}
+
+TEST_F(SessionsTest, ANewPeerResetsNobody) {
+  Neighbour b(directory_, "b");
+  Neighbour c(directory_, "c");
+  b.connect("vb", "192.0.2.11/32", "192.0.2.12/24");
+  run("ip route add 192.0.2.12/32 dev vb src 192.0.2.11");
+  c.connect("vc", "192.0.2.11/32", "192.0.2.13/24");
+  run("ip route add 192.0.2.13/32 dev vc src 192.0.2.11");
+  // Every character a password may have that could trouble BIRD's reader.
+  std::filesystem::create_directories(options_.secret_directory + "/bgp");
+  directory_.write("secrets/bgp/b", "p w # ; \\ } x\n");
+  b.start_bird(text(router("192.0.2.12", "", "password \"p w # ; \\ } x\";")));
+  c.start_bird(text(router("192.0.2.13", "")));
+  put_peer("b", R"("peerIP":"192.0.2.12","password":{"secretKeyRef":{"name":"bgp","key":"b"}})");
+  start();
+  ASSERT_TRUE(run_until([&] { return established("Global_192_0_2_12"); }));
+  const std::string since = since_of(b);
+
+  put_peer("c", R"("peerIP":"192.0.2.13","keepaliveTime":"20s")");
+  put("bgpfilters/f", R"({"spec":{"exportV4":[{"action":"Reject","source":"RemotePeers"}]}})");
+  ASSERT_TRUE(run_until([&] { return established("Global_192_0_2_13"); }));
+  // The other end's clock has milliseconds: the very same session.
+  EXPECT_EQ(since_of(b), since);
+  EXPECT_TRUE(established("Global_192_0_2_12"));
+
+  // A pool changes filters only.
+  put("ippools/p", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  ASSERT_TRUE(
+      run_until([&] { return os::read_file(options_.config_path)->find("10.65.0.0/16") != std::string::npos; }));
+  ASSERT_TRUE(run_until([&] { return established("Global_192_0_2_13"); }));
+  EXPECT_EQ(since_of(b), since);
+
+  // A password in its file that changes is a new session for its peer alone.
+  const std::string since_c = since_of(c);
+  directory_.write("secrets/bgp/b", "other");
+  ASSERT_TRUE(run_until([&] { return !established("Global_192_0_2_12"); }));
+  EXPECT_EQ(since_of(c), since_c);
+}
+
+TEST_F(SessionsTest, ACrashLosesNoRoute) {
+  Neighbour b(directory_, "b");
+  b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
+  b.start_bird(text(router("192.0.2.12", "route 10.99.1.0/24 blackhole; route 10.99.2.0/24 blackhole;")));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  put("ippools/p", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  put("/calico/ipam/v2/host/a/ipv4/block/10.65.3.0-26", R"({"state":"confirmed"})");
+  start();
+  ASSERT_TRUE(run_until([&] { return has_route("10.99.1.0/24") && has_route("10.99.2.0/24"); }));
+  ASSERT_TRUE(run_until([&] { return b.routes().find("10.65.3.0/26 via 192.0.2.11") != std::string::npos; }));
+  EXPECT_TRUE(has_route("blackhole 10.65.3.0/26"));
+
+  const RouteMonitor monitor(directory_);
+  kill_daemon(SIGKILL);
+  ASSERT_TRUE(run_until([&] { return !runner_->status().daemon_up; }));
+  EXPECT_TRUE(has_route("10.99.1.0/24"));
+  EXPECT_TRUE(b.routes().find("10.65.3.0/26 via 192.0.2.11") != std::string::npos);
+  ASSERT_TRUE(run_until([&] {
+    return runner_->status().daemon_up && established("Global_192_0_2_12") && !runner_->status().daemon.recovering;
+  }));
+  EXPECT_TRUE(has_route("10.99.1.0/24"));
+  EXPECT_TRUE(has_route("blackhole 10.65.3.0/26"));
+  EXPECT_THAT(monitor.seen(), Not(HasSubstr("Deleted 10.99.")));
+  EXPECT_THAT(monitor.seen(), Not(HasSubstr("Deleted blackhole 10.65.3.0/26")));
+  // Not a session that only seems to work: what is withdrawn now goes.
+  b.birdc("disable a");
+  EXPECT_TRUE(run_until([&] { return !has_route("10.99.1.0/24"); }));
+}
+
+TEST_F(SessionsTest, TunnelRoutesByModeAndDevice) {
+  if (!os::file_exists("/dev/net/tun")) GTEST_SKIP() << "no /dev/net/tun to stand in for tunl0";
+  Neighbour b(directory_, "b");
+  b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
+  // b is on our subnet; d, behind b, is not. Both announce a block of the pool.
+  Neighbour d(directory_, "d");
+  d.connect("vd", "203.0.113.1/24", "203.0.113.13/24");
+  d.in("ip route add 192.0.2.0/24 via 203.0.113.1");
+  NeighbourConfig far = router("203.0.113.13", "route 10.65.9.0/26 blackhole;");
+  b.start_bird(text(router("192.0.2.12", "route 10.65.8.0/26 blackhole;")));
+  d.start_bird(text(far));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  put_peer("d", R"("peerIP":"203.0.113.13")");
+  const auto pool = [&](const std::string& mode) {
+    put("ippools/p", R"({"spec":{"cidr":"10.65.0.0/16","ipipMode":")" + mode + "\"}}");
+  };
+  pool("Always");
+  start();
+  ASSERT_TRUE(run_until([&] { return established("Global_192_0_2_12") && established("Global_203_0_113_13"); }));
+  // Without the device nothing may leave unencapsulated.
+  EXPECT_FALSE(has_route("10.65.8.0/26"));
+  EXPECT_FALSE(has_route("10.65.9.0/26"));
+
+  run("ip tuntap add tunl0 mode tun");
+  run("ip link set tunl0 up");
+  ASSERT_TRUE(run_until([&] {
+    return has_route("10.65.8.0/26 via 192.0.2.12 dev tunl0 proto bird metric 32 onlink") &&
+           has_route("10.65.9.0/26 via 203.0.113.13 dev tunl0 proto bird metric 32 onlink");
+  })) << routes();
+
+  pool("CrossSubnet");
+  ASSERT_TRUE(run_until([&] { return has_route("10.65.8.0/26 via 192.0.2.12 dev vb"); })) << routes();
+  EXPECT_TRUE(has_route("10.65.9.0/26 via 203.0.113.13 dev tunl0"));
+  pool("Never");
+  ASSERT_TRUE(run_until([&] { return has_route("10.65.9.0/26 via 203.0.113.13 dev vd"); })) << routes();
+
+  // The device goes: tunnelled routes leave the kernel rather than the tunnel; and back.
+  pool("Always");
+  ASSERT_TRUE(run_until([&] { return has_route("10.65.9.0/26 via 203.0.113.13 dev tunl0"); }));
+  run("ip link del tunl0");
+  ASSERT_TRUE(run_until([&] { return !has_route("10.65.8.0/26") && !has_route("10.65.9.0/26"); })) << routes();
+  run("ip tuntap add tunl0 mode tun");
+  run("ip link set tunl0 up");
+  ASSERT_TRUE(run_until([&] { return has_route("10.65.9.0/26 via 203.0.113.13 dev tunl0"); })) << routes();
+  // The next agent finds all as it should be and takes nothing out.
+  const RouteMonitor monitor(directory_);
+  runner_.reset();
+  start();
+  ASSERT_TRUE(run_until([&] { return established("Global_203_0_113_13"); }));
+  EXPECT_THAT(monitor.seen(), Not(HasSubstr("Deleted 10.65.")));
+}
+
+TEST_F(SessionsTest, FiltersDecide) {
+  Neighbour b(directory_, "b");
+  b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
+  b.start_bird(text(router("192.0.2.12",
+                           "route 10.99.1.0/24 blackhole; route 10.99.2.0/24 blackhole; "
+                           "route 10.98.0.0/16 blackhole;")));
+  put("bgpfilters/f", R"({"spec":{
+    "importV4":[{"action":"Reject","matchOperator":"In","cidr":"10.98.0.0/15","prefixLength":{"min":20}},
+                {"action":"Accept","asPathPrefix":[65001],"operations":[{"setPriority":{"value":512}}]}],
+    "exportV4":[{"action":"Reject","matchOperator":"Equal","cidr":"10.65.3.64/26"},
+                {"action":"Accept","matchOperator":"In","cidr":"10.65.0.0/16",
+                 "operations":[{"addCommunity":{"value":"64512:7"}},{"prependASPath":{"prefix":[64600,64601]}}]}]}})");
+  put_peer("b", R"("peerIP":"192.0.2.12","filters":["f"])");
+  put("ippools/p", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  for (const char* block : {"10.65.3.0-26", "10.65.3.64-26"}) {
+    put(std::string("/calico/ipam/v2/host/a/ipv4/block/") + block, "");
+  }
+  start();
+  ASSERT_TRUE(run_until([&] { return has_route("10.98.0.0/16"); }));
+  ASSERT_TRUE(run_until([&] { return b.routes().find("10.65.3.0/26") != std::string::npos; }));
+  EXPECT_FALSE(has_route("10.99.1.0/24"));
+  EXPECT_THAT(b.routes(), Not(HasSubstr("10.65.3.64/26")));
+  const std::string route = b.birdc("show route 10.65.3.0/26 all");
+  EXPECT_THAT(route, HasSubstr("BGP.community: (64512,7)"));
+  EXPECT_THAT(route, HasSubstr("BGP.as_path: 64512 64600 64601"));
+  const std::string own = run("birdc -s " + options_.socket_path + " show route 10.98.0.0/16 all");
+  EXPECT_THAT(own, HasSubstr("BGP.local_pref: 2147483135"));
+  EXPECT_THAT(own, HasSubstr("(200"));  // the preference of an elevated route
+}
+
+TEST_F(SessionsTest, ARefusedLocalFileHoldsUpNothing) {
+  directory_.write("local.conf", "protocol nonsense {");
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  start();
+  ASSERT_TRUE(run_until([&] { return runner_->status().sessions.size() == 1; }));
+  EXPECT_EQ(runner_->status().configuration_error, "");
+  EXPECT_THAT(*os::read_file(options_.config_path), Not(HasSubstr("include")));
+  directory_.write("local.conf", "protocol static mine { ipv4; route 203.0.113.0/24 blackhole; }\n");
+  ASSERT_TRUE(run_until([&] { return has_route("blackhole 203.0.113.0/24"); }));
+  directory_.write("local.conf", "protocol static mine { ipv4; route 203.0.114.0/24 blackhole; }\n");
+  ASSERT_TRUE(run_until([&] { return has_route("blackhole 203.0.114.0/24"); }));
+}
+
+TEST_F(SessionsTest, ADaemonThatFallsAgainAndAgainIsStartedWithGrowingPauses) {
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  // A program that counts its starts and dies at once.
+  options_.program = directory_.write("bird", "#!/bin/sh\nfor a; do [ \"$a\" = -p ] && exit 0; done\necho x >> " +
+                                                  directory_.file("starts") + "\nexit 1\n");
+  std::filesystem::permissions(options_.program, std::filesystem::perms::owner_all);
+  start();
+  const auto starts = [&] { return os::read_file(directory_.file("starts")).value_or("").size() / 2; };
+  ASSERT_TRUE(run_until([&] { return starts() >= 2; }));
+  const base::Instant second = loop_.now();
+  ASSERT_TRUE(run_until([&] { return starts() >= 5; }));
+  EXPECT_GE(loop_.now() - second, 100ms * (4 + 8));  // 0.1 s, 0.2 s, then these
+}
+
+// The hold time would take 240 s. The cable is cut without either BGP process noticing: the sessions are multihop.
+TEST_F(SessionsTest, BfdNoticesASilentPeer) {
+  settings_.bfd.use = BfdUse::kPeers;
+  Neighbour b(directory_, "b");
+  b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
+  NeighbourConfig config = router("192.0.2.12", "route 10.99.1.0/24 blackhole;", "bfd on;");
+  config.protocols += "\nprotocol bfd { multihop { interval 300 ms; multiplier 3; }; }";
+  b.start_bird(text(config));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  start();
+  ASSERT_TRUE(run_until([&] { return has_route("10.99.1.0/24"); }));
+  ASSERT_TRUE(run_until([&] { return b.birdc("show bfd sessions").find(" Up ") != std::string::npos; }));
+  b.in("ip link set eth0 down");
+  EXPECT_TRUE(run_until([&] { return !has_route("10.99.1.0/24"); }));
+}
+
+}  // namespace
+}  // namespace bgp
