@@ -103,8 +103,10 @@ TEST(Resolve, UnknownParameterIsNamedWithTheNearestOne) {
 
 TEST(Resolve, WhatHasNoEffectIsNamedUnlessItIsTheDefault) {
   RawSources sources;
-  sources.set(Source::kFile,
-              {{"WireguardEnabled", "true"}, {"BPFEnabled", "false"}, {"ServiceLoopPrevention", "Reject"}, {"UsageReportingEnabled", "false"}});
+  sources.set(Source::kFile, {{"WireguardEnabled", "true"},
+                              {"BPFEnabled", "false"},
+                              {"ServiceLoopPrevention", "Reject"},
+                              {"UsageReportingEnabled", "false"}});
   sources.set(Source::kGlobal, {{"WireguardEnabled", "true"}});
   const Resolution r = resolve(sources, "h", {});
   ASSERT_EQ(r.diagnostics.size(), 1u);

@@ -145,9 +145,9 @@ class Dataplane final : public kernel::LinkListener {
     base::Instant started{};
     base::Instant rules_started{};
     std::uint64_t restores_before = 0;
-    int pending = 0;         // families whose rules are not in yet
-    bool clean = true;       // nothing left to retry
-    bool unwritten = false;  // a table could not be read or written
+    int pending = 0;             // families whose rules are not in yet
+    bool clean = true;           // nothing left to retry
+    bool unwritten = false;      // a table could not be read or written
     bool tunnels_ready = false;  // and the routes into them written
     std::optional<base::Duration> retry_after;
     std::set<std::string> problems;

@@ -53,8 +53,8 @@ class Exchanger {
   // `message` is what the client sent: {"changed": […]}, or a "continue" with "data".
   void step(const json::object& message, ExchangeOptions options, Done done);
 
-  // `late` is told, some seconds after a group was written, of ports whose labels still have a former name of it: another bridge
-  // was writing them at that moment.
+  // `late` is told, some seconds after a group was written, of ports whose labels still have a former name of it:
+  // another bridge was writing them at that moment.
   void on_late(std::function<void(const std::vector<ObjectId>&)> late) { late_ = std::move(late); }
 
   // The first message of an exchange about these objects, as a repair sends it.

@@ -42,8 +42,6 @@ base::Error refusal(const WriteReply& reply, std::string_view key) {
   return base::Error::internal("a write that was done is not a refusal");
 }
 
-base::Error condition_failed() {
-  return base::Error(base::ErrorKind::kConflict, "somebody else wrote first");
-}
+base::Error condition_failed() { return base::Error(base::ErrorKind::kConflict, "somebody else wrote first"); }
 
 }  // namespace store

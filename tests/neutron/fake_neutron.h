@@ -22,8 +22,8 @@ class FakeNeutron {
   using Table = std::map<std::string, json::object>;
   Table ports, networks, subnets, security_groups, address_groups, floatingips, projects;
 
-  // Puts the object with a revision number higher than any before. (Neutron counts for each object, but never uses an id
-  // twice, as tests do.)
+  // Puts the object with a revision number higher than any before. (Neutron counts for each object, but never uses an
+  // id twice, as tests do.)
   void put(Table& table, const std::string& id, json::object object);
   // Changes members of an object that is there.
   void change(Table& table, const std::string& id, const json::object& members);
