@@ -9,6 +9,7 @@ import pathlib
 import sys
 import time
 import unittest
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from cloud import Cloud  # noqa: E402
@@ -495,7 +496,7 @@ http.server.HTTPServer(('0.0.0.0', 8775), Handler).serve_forever()
             "insert into standardattributes (resource_type, revision_number) values ('securitygrouprules', 0); "
             "insert into securitygrouprules (project_id, id, security_group_id, direction, ethertype, protocol, port_range_min, "
             "port_range_max, standard_attr_id) values ('p', '%s', '%s', 'ingress', 'IPv4', 'tcp', 80, 80, last_insert_id())"
-            % ('0' * 36, group['id']), 'neutron')
+            % (uuid.uuid4(), group['id']), 'neutron')
         self.assertFalse(self.client.tcp(target.address, 80, 0.5))
         self.cloud.start_bridge()
         self.expect(self.client, target, {'tcp/80'}, 'repaired by the resync at the start')
