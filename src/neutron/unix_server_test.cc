@@ -143,7 +143,7 @@ TEST_F(UnixServerTest, OversizedHeaderIsRefused) {
 TEST_F(UnixServerTest, NoiseIsAnswered) {
   start();
   const base::Fd fd = connect();
-  say(fd, std::string("\x16\x03\x01\x00\xff\xff noise \r\n\r\n", 20));
+  say(fd, std::string("\x16\x03\x01\x00\xff\xff noise \r\n\r\n", 17));
   EXPECT_THAT(hear(fd), HasSubstr("400"));
   expect_served();
 }

@@ -1,6 +1,6 @@
 #include "model/selector/body.h"
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -53,7 +53,7 @@ void Selector::Body::fill(std::string_view text, const selector::Compiled& compi
     }
     new (place++) LabelRestriction(restriction.name, restriction.must_be_present, restriction.must_be_absent, values);
   }
-  std::memcpy(at<char>(text_at()), text.data(), text.size());
+  std::copy(text.begin(), text.end(), at<char>(text_at()));  // may be empty, without an address
 }
 
 Selector::Body::~Body() { delete derived_.load(std::memory_order_relaxed); }
