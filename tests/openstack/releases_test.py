@@ -140,8 +140,8 @@ def download(folder, requirement):
         with tarfile.open(package) as archive:
             for member in archive.getmembers():
                 member.name = member.name.partition('/')[2]
-                if member.name.startswith('neutron_lib/'):
-                    archive.extract(member, folder, filter='data')
+                if member.isfile() and member.name.startswith('neutron_lib/') and '..' not in member.name:
+                    archive.extract(member, folder)
     return package
 
 
