@@ -397,7 +397,7 @@ void Dataplane::arm_retry(const Turn& turn) {
   std::optional<base::Duration> after = turn.retry_after;
   if (!turn.clean) {
     backoff_ = backoff_ == base::Duration{} ? kFirstRetry : std::min(backoff_ * 2, kLastRetry);
-    after = backoff_;  // what waits for its time waits on
+    after = std::min(after.value_or(backoff_), backoff_);
   }
   if (!after) return;
   loop_.cancel(retry_timer_);

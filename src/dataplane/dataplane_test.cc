@@ -284,6 +284,8 @@ TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
   World w;
   w.settings.render.ipip_tunnel = *base::parse_address("10.65.9.1");
   w.make();
+  w.devices.devices["tap1"] = {
+      .name = "tap1", .index = 7, .kind = reconcile::DeviceKind::kOther, .up = true, .mtu = 1500, .addresses = {}};
   // The monitor would say what happens to devices.
   w.devices.on_change = [&](const reconcile::DeviceState& d) {
     w.loop.post([&w, d] {
@@ -314,6 +316,7 @@ TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
   EXPECT_TRUE(w.told.tunnels_ready.empty());
   w.loop.advance(seconds(1));
   EXPECT_THAT(w.told.tunnels_ready, ::testing::ElementsAre(1u));
+  EXPECT_EQ(w.devices.devices.at("tap1").mtu, 1480u);
 
   tunnels.ipip = false;
   w.plane->set_tunnels(tunnels, 0, 2);
