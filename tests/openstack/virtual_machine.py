@@ -40,7 +40,7 @@ MEMORY_MIB = 128
 MODULES = ('virtio_pci', 'virtio_net')
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 0x0002, 0x1000, 0x4000
 
-COMMANDS = ('sh', 'cat', 'echo', 'free', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'udhcpc', 'uname',
+COMMANDS = ('sh', 'cat', 'echo', 'free', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'timeout', 'udhcpc', 'uname',
             'usleep', 'wget')
 
 INIT = """#!/bin/sh
@@ -53,9 +53,10 @@ ip link set lo up; ip link set eth0 up
 stage link "$(cat /sys/class/net/eth0/address)"
 until udhcpc -i eth0 -f -q -n -t 5 -T 1 -O mtu -O staticroutes -s /bin/leased > /dev/null 2>&1; do stage no-address; done
 service=http://169.254.169.254/latest
-until instance=$(wget -q -T 2 -O - $service/meta-data/instance-id 2> /dev/null); do stage no-metadata; sleep 1; done
+# Its own -T makes Debian's busybox 1.35 crash, hence timeout.
+until instance=$(timeout 3 wget -q -O - $service/meta-data/instance-id 2> /dev/null); do stage no-metadata; sleep 1; done
 stage instance "$instance"
-wget -q -T 2 -O /user-data $service/user-data 2> /dev/null && sh /user-data
+timeout 3 wget -q -O /user-data $service/user-data 2> /dev/null && sh /user-data
 stage ready
 while read -r line; do sh -c "$line" < /dev/null; stage status $?; done
 poweroff -f
