@@ -170,7 +170,6 @@ class Boot:
 
     def __init__(self, compute, machine, other_host):
         self.machine, self.other_host = machine, other_host
-        self.created = time.monotonic()  # Neutron has just answered
         cloud, port = compute.cloud, machine.port
         key = '/calico/felix/v2/no-region/host/%s/workload/openstack/%s/endpoint/%s' % (
             machine.host, 'openstack%2f' + port['device_id'], port['id'])
@@ -198,7 +197,7 @@ class Report:
     def __init__(self, boot):
         machine, tap, seen = boot.machine, boot.tap, boot.programming.seen
         self.name, self.host, self.other_host = machine.name, machine.host, boot.other_host
-        self.started, self.plugged, self.created = machine.started, machine.plugged, boot.created
+        self.started = machine.started
         self.kernel = machine.stage('kernel').when
         self.discover, self.ack = tap.first('discover'), tap.first('ack')
         self.metadata = tap.answered('metadata question', 'metadata answer')
@@ -208,11 +207,9 @@ class Report:
         self.dhcp = (offer - self.discover) + (self.ack - request)
         self.connect = tap.first('metadata syn-ack') - tap.first('metadata syn')
         self.first_echo = self.ping[1] - tap.first('echo')
-        # What happened meanwhile.
-        self.agent, self.active = seen['agent'] - self.created, seen['ACTIVE'] - self.created
-        self.own_route = seen['route on ' + machine.host] - self.created
-        self.other_route = seen['route on ' + boot.other_host] - self.created
-        self.plugging = self.plugged - self.created
+        # What happened while it booted, since its tap was plugged.
+        self.agent, self.active, self.own_route, self.other_route = (seen[name] - machine.plugged for name in (
+            'agent', 'ACTIVE', 'route on ' + machine.host, 'route on ' + boot.other_host))
 
     @property
     def total(self):
@@ -223,25 +220,33 @@ class Report:
         return self.dhcp + self.connect + self.first_echo
 
     @property
-    def ours(self):
-        """If everything of ours happened one after the other and the machine waited for all of it."""
-        return max(self.agent, self.other_route, self.active) + self.waited
+    def routed(self):
+        """Of ours: until both hosts have its route, and its questions' answers; as if the machine had waited for all of it."""
+        return max(self.own_route, self.other_route) + self.waited
+
+    @property
+    def reported(self):
+        """The same until its port is ACTIVE. That has the agents' pause between reports in it, and Neutron's own work."""
+        return max(self.routed, self.active + self.waited)
+
+    def in_order(self):
+        moments = [self.started, self.kernel, self.discover, self.ack, *self.metadata, self.ping[1]]
+        return moments == sorted(moments)
 
     def lines(self):
-        def since(when):
-            return '%6.2f s' % (when - self.started)
+        def share(seconds):
+            return '%s (%.2g %%)' % (milliseconds(seconds), 100 * seconds / self.total)
 
         steps = [('qemu started', self.started), ('kernel up, process 1 runs', self.kernel), ('first DHCPDISCOVER', self.discover),
                  ('DHCPACK', self.ack), ('instance id asked for', self.metadata[0]), ('instance id there', self.metadata[1]),
                  ('first ping answered', self.ping[1])]
         yield '%s on %s' % (self.name, self.host)
         for name, when in steps:
-            yield '  %s  %s' % (since(when), name)
-        yield ('  ours: port created -> tap plugged %s -> agent says up %s, routes here %s, on %s %s, port ACTIVE %s'
-               % tuple(milliseconds(t) if isinstance(t, float) else t for t in (
-                   self.plugging, self.agent, self.own_route, self.other_host, self.other_route, self.active)))
-        yield ('        questions answered: DHCP %s, connection to the metadata service %s, first ping %s'
-               % tuple(map(milliseconds, (self.dhcp, self.connect, self.first_echo))))
-        yield ('  boot to ping %.2f s; ours %s (%.1f %%) if all of it came one after the other, %s (%.2f %%) that the machine waited for'
-               % (self.total, milliseconds(self.ours), 100 * self.ours / self.total, milliseconds(self.waited),
-                  100 * self.waited / self.total))
+            yield '  %6.2f s  %s' % (when - self.started, name)
+        yield '  after plugging its tap: route here %s, route on %s %s, agent says up %s, port ACTIVE %s' % (
+            milliseconds(self.own_route), self.other_host, milliseconds(self.other_route), milliseconds(self.agent),
+            milliseconds(self.active))
+        yield '  its questions: DHCP answered in %s, connected to the metadata service in %s, first ping back in %s' % (
+            milliseconds(self.dhcp), milliseconds(self.connect), milliseconds(self.first_echo))
+        yield '  boot to ping %.2f s; ours: it waited for %s; with all that happened meanwhile %s, until port ACTIVE %s' % (
+            self.total, share(self.waited), share(self.routed), share(self.reported))

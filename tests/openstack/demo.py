@@ -19,9 +19,10 @@ from boot_clock import Boot, Report  # noqa: E402
 from cloud import Cloud, run  # noqa: E402
 from compute import Compute  # noqa: E402
 from neutron_server import Refused  # noqa: E402
-from stage import Outcome, Stage, say, until  # noqa: E402
+from stage import Outcome, Stage, say, until, until_not  # noqa: E402
 
 MARK = 'PERCALE_DEMO'  # in the environment of everything that is started
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROBES = ('tcp/22', 'tcp/80', 'udp/53', 'icmp')
 
 
@@ -137,8 +138,8 @@ class Demo:
     def opens(self, seconds=20):
         return until(lambda: self.client.tcp(self.server.address, 80, 0.1), seconds)
 
-    def closes(self, address=None):
-        return until(lambda: not self.client.tcp(address or self.server.address, 80, 0.3))
+    def closes(self):
+        return until_not(lambda: self.client.tcp(self.server.address, 80, 0.3))
 
     def rule_added(self):
         say('tcp port 80 from members of "callers"; measured from the API\'s answer to the first connection')
@@ -176,7 +177,7 @@ class Demo:
         moved = until(lambda: self.server.tcp(address, 80, 0.1))
         held = {name: 'ipNATs' in self.cloud.endpoint(guest.port)['spec'] for name, guest in (('first', self.other), ('second', second))}
         self.neutron.delete('floatingips/' + floating['id'])
-        gone = until(lambda: not self.server.tcp(address, 80, 0.3))
+        gone = until_not(lambda: self.server.tcp(address, 80, 0.3))
         return Outcome('reached at both places, gone in the end; only the second has it after the move',
                        '%s reached after %s, moved after %s, gone after %s; held by %s' % (
                            address, ms(came), ms(moved), ms(gone), ' and '.join(name for name, has in held.items() if has)),
@@ -248,10 +249,9 @@ class Demo:
             for line in reports[-1].lines():
                 say(line)
         return Outcome('the machines had their answers, in this order: address, instance id, ping',
-                       '; '.join('%s: %.1f s, of it ours %d ms, waited for %.1f ms' % (
-                           r.name, r.total, r.ours * 1000, r.waited * 1000) for r in reports),
-                       all(r.started < r.kernel < r.discover < r.ack < r.metadata[0] < r.metadata[1] < r.ping[1] for r in reports),
-                       round(max(r.total for r in reports) * 1000))
+                       '; '.join('%s: %.1f s, of it ours %d ms (%.2g %%)' % (r.name, r.total, r.routed * 1000, 100 * r.routed / r.total)
+                                 for r in reports),
+                       all(r.in_order() for r in reports), round(max(r.total for r in reports) * 1000))
 
     def switched_off(self):
         status = self.two.power_off()
@@ -321,43 +321,46 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def main():
-    parser = argparse.ArgumentParser(description='The narrated OpenStack demo.')
-    parser.add_argument('--bin', help='folder of the programs (default: build/bin)')
-    options = parser.parse_args()
-    if os.getuid():
-        sys.exit('demo: needs root')
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in signals:
-        signal.signal(number, interrupted)
-    mark = str(uuid.uuid4())
-    os.environ[MARK] = mark
-    started = time.monotonic()
-    cloud = Cloud(name='demo%d' % (os.getpid() % 100000), bin_folder=options.bin)
+def show(cloud, mark):
+    """Exit status."""
     demo = Demo(cloud)
-    clean_up = CleanUp(cloud, demo, ('%s=%s' % (MARK, mark)).encode())
+    clean_up = CleanUp(cloud, demo, mark)
     stopped = False
     try:
         demo.run()
     except KeyboardInterrupt:
         stopped = True
         print('\n      stopped: cleaning up', flush=True)
-    for number in signals:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if stopped:
         clean_up.run()
-        clean_up.problems = []
-        remains = clean_up.left()
-        print('      %s' % ('left behind: ' + ', '.join(remains) if remains else 'nothing is left behind'))
         return 130
+
     def take_away():
         left = clean_up.run()
         return Outcome('no process, namespace, folder or problem is left', ', '.join(left) or 'nothing', not left)
 
     demo.stage.step('Clean up', take_away)
-    print('\n%s\n\n%s in %d s' % (demo.stage.table(), 'All as expected' if demo.stage.all_good() else 'SOMETHING DIFFERS',
-                                  time.monotonic() - started), flush=True)
+    print('\n' + demo.stage.table(), flush=True)
     return 0 if demo.stage.all_good() else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description='The narrated OpenStack demo.')
+    parser.add_argument('--bin', type=os.path.abspath, help='folder of the programs (default: build/bin)')
+    options = parser.parse_args()
+    if os.getuid():
+        sys.exit('demo: needs root')
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
+    mark = str(uuid.uuid4())
+    os.environ[MARK] = mark
+    started = time.monotonic()
+    status = show(Cloud(name='demo%d' % (os.getpid() % 100000), bin_folder=options.bin), ('%s=%s' % (MARK, mark)).encode())
+    ending = {0: 'All as expected', 1: 'SOMETHING DIFFERS', 130: 'Stopped; nothing is left behind'}[status]
+    print('\n%s, after %d s' % (ending, time.monotonic() - started), flush=True)
+    return status
 
 
 if __name__ == '__main__':

@@ -26,12 +26,23 @@ def say(text):
 
 
 def until(holds, seconds=20, pause=0.01):
-    """Milliseconds until it holds; None if it does not within the time."""
+    """Milliseconds until it held; None if it does not within the time."""
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > seconds:
+            return None
+        time.sleep(pause)
+    return round((time.monotonic() - started) * 1000)
+
+
+def until_not(passes, seconds=20, pause=0.01):
+    """Milliseconds until the first try that did not pass began; a try that does not is the slower one."""
     started = time.monotonic()
     while True:
-        if holds():
-            return round((time.monotonic() - started) * 1000)
-        if time.monotonic() - started > seconds:
+        began = time.monotonic()
+        if not passes():
+            return round((began - started) * 1000)
+        if began - started > seconds:
             return None
         time.sleep(pause)
 

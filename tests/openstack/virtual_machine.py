@@ -40,8 +40,8 @@ MEMORY_MIB = 128
 MODULES = ('virtio_pci', 'virtio_net')
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 0x0002, 0x1000, 0x4000
 
-COMMANDS = ('sh', 'cat', 'echo', 'free', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'timeout', 'udhcpc', 'uname',
-            'usleep', 'wget')
+COMMANDS = ('sh', 'cat', 'echo', 'free', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'timeout', 'udhcpc',
+            'uname', 'usleep', 'wget')
 
 INIT = """#!/bin/sh
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
@@ -168,8 +168,8 @@ class VirtualMachine:
         details = self.port['binding:vif_details']
         self._tap = open_tap('/proc/%d/ns/net' % self.cloud.holder(self.host), self.tap)
         mtu = self.cloud.neutron.show('network', self.port['network_id'])['mtu']
+        self.plugged = time.monotonic()  # before the command, which takes some hundredths of a second
         self.cloud.on_host(self.host, 'ip', 'link', 'set', self.tap, 'address', details['mac_address'], 'mtu', mtu, 'up')
-        self.plugged = time.monotonic()
 
     def boot(self):
         """Switches it on and returns."""
