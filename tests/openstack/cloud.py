@@ -72,6 +72,12 @@ class Etcd:
         answer = self._post('/v3/kv/range', {'key': self._code(prefix), 'range_end': self._code(end), 'keys_only': True})
         return [base64.b64decode(item['key']).decode() for item in answer.get('kvs', [])]
 
+    def all(self, prefix):
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        answer = self._post('/v3/kv/range', {'key': self._code(prefix), 'range_end': self._code(end)})
+        return {base64.b64decode(item['key']).decode(): base64.b64decode(item.get('value', '')).decode()
+                for item in answer.get('kvs', [])}
+
     def put(self, key, value):
         self._post('/v3/kv/put', {'key': self._code(key), 'value': self._code(value)})
 
