@@ -53,10 +53,9 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
   config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname,
                                 host_probe(), node_selector_predicate());
-  r->intake_ = std::make_unique<Intake>(
-      r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
-      Intake::Options{r->start_.configuration, r->start_.encapsulation, route_source(config, r->start_.encapsulation)},
-      r->intake_sinks());
+  r->intake_ =
+      std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+                               Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
   return r;
 }
 
@@ -80,7 +79,7 @@ KernelSide::Sinks Running::kernel_sinks() {
                   os::release_unused_memory();  // starting needs more than running does
                 });
               },
-          .tunnels_ready = [this] { edge_.loop().post([this] { bgp_->release(); }); },
+          .tunnels_ready = [this](std::uint64_t order) { edge_.loop().post([this, order] { bgp_->release(order); }); },
           .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
           .mtu_changed = [this](std::string why) { world_.leave(ShutdownCause::kConfigChanged, std::move(why)); },
           .failed = [this](const base::Error& error) { world_.leave(ShutdownCause::kFatal, error.text()); }};
@@ -88,6 +87,7 @@ KernelSide::Sinks Running::kernel_sinks() {
 
 Intake::Sinks Running::intake_sinks() {
   return {.output = [this](calc::Output output) { to_kernel_.push({std::move(output), calc_.loop().now()}); },
+          .tunnels = [this](TunnelOrder order) { to_kernel_.push({calc::Delta{}, calc_.loop().now(), order}); },
           .bgp = [this](BgpUpdates updates) { to_bgp_.push(std::move(updates)); },
           .timeouts = [this](config::DurationMap timeouts) { world_.health.set_overrides(std::move(timeouts)); },
           .leave = world_.leave};
@@ -96,6 +96,7 @@ Intake::Sinks Running::intake_sinks() {
 void Running::take_output(Calculated calculated) {
   hand_over_.observe(std::chrono::duration<double>(kernel_.loop().now() - calculated.at).count());
   kernel_side_->update(calculated.output);
+  if (calculated.tunnels) kernel_side_->order(*calculated.tunnels);
 }
 
 void Running::take_statuses(StatusChanges changes) {

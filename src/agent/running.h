@@ -56,10 +56,12 @@ class Running {
   struct Calculated {
     calc::Output output;
     base::Instant at;
+    std::optional<TunnelOrder> tunnels = {};  // the last of several covers them
   };
   struct Fold {
     void operator()(Calculated& pending, Calculated later) const {
       calc::fold(pending.output, std::move(later.output));
+      if (later.tunnels) pending.tunnels = later.tunnels;
     }
     void operator()(BgpUpdates& pending, BgpUpdates later) const { agent::fold(pending, std::move(later)); }
     void operator()(StatusChanges& pending, StatusChanges later) const {
