@@ -20,8 +20,8 @@ class ExportsTest : public SessionsTest {
   }
 
   static void add_guest_interface(const std::string& name) {
-    run("ip link add " + name + " type veth peer name " + name + "-vm");
-    run("ip link set " + name + "-vm up");
+    run("ip link add " + name + " type veth peer name vm-" + name);
+    run("ip link set vm-" + name + " up");
     run("ip link set " + name + " up");
   }
 
@@ -70,7 +70,7 @@ TEST_F(ExportsTest, PoolsAndBlocksChangeWithoutTheMeshesFilters) {
   connect(b, "b", 12);
   run("ip route add 10.65.3.7/32 dev tap1 proto 80");
   run("ip route add 10.66.0.9/32 dev tap1 proto 80");
-  run("ip addr add 10.67.1.1/24 dev tap1-vm");  // a connected subnet, inside a pool later
+  run("ip addr add 10.67.1.1/24 dev vm-tap1");  // a connected subnet, inside a pool later
   put("nodes/b", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.12/24"}}})");
   put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
   b.start_bird(text(member(12, "")));
@@ -166,35 +166,34 @@ TEST_F(ExportsTest, AReflectorWithoutPoolsReflects) {
   c.start_bird(
       text(member(13, "route 0.0.0.0/0 blackhole; route 10.65.4.8/32 blackhole; route 198.18.0.0/15 blackhole;")));
   d.start_bird(text(router("192.0.2.14", "route 203.0.113.77/32 blackhole;")));
-  put("nodes/a", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.11/24","routeReflectorClusterID":"10.0.0.1"}}})");
+  put("nodes/a", R"({"metadata":{"labels":{"reflector":""}},)"
+                 R"("spec":{"bgp":{"ipv4Address":"192.0.2.11/24","routeReflectorClusterID":"10.0.0.1"}}})");
   for (const char* node : {"b", "c"}) {
     put(std::string("nodes/") + node, fmt::format(R"({{"metadata":{{"labels":{{"client":""}}}},)"
                                                   R"("spec":{{"bgp":{{"ipv4Address":"192.0.2.{}/24"}}}}}})",
                                                   node == std::string("b") ? 12 : 13));
   }
-  put("bgppeers/clients", R"({"spec":{"nodeSelector":"!has(client)","peerSelector":"has(client)"
-}
-})");
+  put("bgppeers/clients", R"j({"spec":{"nodeSelector":"has(reflector)","peerSelector":"has(client)"}})j");
   put_peer("router", R"("peerIP":"192.0.2.14","node":"a")");
-run("ip route add 10.65.5.5/32 dev tap1 proto 80");
-start();
-EXPECT_TRUE(gets(c, "10.65.3.7/32"));
-EXPECT_TRUE(gets(b, "10.65.4.8/32"));
-EXPECT_TRUE(gets(b, "10.65.5.5/32"));  // a guest of the reflector itself
-EXPECT_TRUE(gets(b, "0.0.0.0/0"));     // the gateway's
-EXPECT_TRUE(gets(b, "203.0.113.77/32"));
-EXPECT_TRUE(gets(d, "10.65.3.7/32"));
-EXPECT_TRUE(gets(d, "10.65.5.5/32"));
-EXPECT_THAT(learned(d), Not(HasSubstr("0.0.0.0/0")));
-EXPECT_THAT(learned(d), Not(HasSubstr("198.18.0.0/15")));
-EXPECT_THAT(b.birdc("show route all 10.65.4.8/32"), HasSubstr("BGP.next_hop: 192.0.2.13"));
-EXPECT_THAT(b.birdc("show route all 10.65.4.8/32"), HasSubstr("BGP.cluster_list: 10.0.0.1"));
+  run("ip route add 10.65.5.5/32 dev tap1 proto 80");
+  start();
+  EXPECT_TRUE(gets(c, "10.65.3.7/32"));
+  EXPECT_TRUE(gets(b, "10.65.4.8/32"));
+  EXPECT_TRUE(gets(b, "10.65.5.5/32"));  // a guest of the reflector itself
+  EXPECT_TRUE(gets(b, "0.0.0.0/0"));     // the gateway's
+  EXPECT_TRUE(gets(b, "203.0.113.77/32"));
+  EXPECT_TRUE(gets(d, "10.65.3.7/32"));
+  EXPECT_TRUE(gets(d, "10.65.5.5/32"));
+  EXPECT_THAT(learned(d), Not(HasSubstr("0.0.0.0/0")));
+  EXPECT_THAT(learned(d), Not(HasSubstr("198.18.0.0/15")));
+  EXPECT_THAT(b.birdc("show route all 10.65.4.8/32"), HasSubstr("BGP.next_hop: 192.0.2.13"));
+  EXPECT_THAT(b.birdc("show route all 10.65.4.8/32"), HasSubstr("BGP.cluster_list: 10.0.0.1"));
 
-// As soon as there is a pool, pools decide.
-put("ippools/one", R"({"spec":{"cidr":"10.65.3.0/24"}})");
-EXPECT_TRUE(loses(b, "0.0.0.0/0"));
-EXPECT_TRUE(loses(b, "10.65.4.8/32"));
-EXPECT_TRUE(gets(c, "10.65.3.7/32"));
+  // As soon as there is a pool, pools decide.
+  put("ippools/one", R"({"spec":{"cidr":"10.65.3.0/24"}})");
+  EXPECT_TRUE(loses(b, "0.0.0.0/0"));
+  EXPECT_TRUE(loses(b, "10.65.4.8/32"));
+  EXPECT_TRUE(gets(c, "10.65.3.7/32"));
 }
 
 }  // namespace
