@@ -3,6 +3,7 @@
 import datetime
 import inspect
 
+from oslo_config import cfg
 from oslo_utils import timeutils
 
 from neutron.db import models_v2
@@ -97,6 +98,22 @@ def record_agent(state, age):
         with writer(context):
             row = context.session.query(agent_models.Agent).filter_by(agent_type=state['agent_type'], host=state['host'])
             row.update({'heartbeat_timestamp': made})
+
+
+def set_network_types(allowed, of_projects):
+    """Network types, of which projects get `of_projects`. To be called when ML2's options are registered."""
+    cfg.CONF.set_override('type_drivers', allowed, group='ml2')
+    # 2026.1 has another name for it, and set_override takes only the current one.
+    name = 'project_network_types' if 'project_network_types' in cfg.CONF.ml2 else 'tenant_network_types'
+    cfg.CONF.set_override(name, of_projects, group='ml2')
+
+
+def is_stateful(plugin, context, group):
+    """Whether a group that is to be made will be stateful. From 2026.2 on projects have a default of their own."""
+    stateful = group.get('stateful', True)
+    if isinstance(stateful, bool) or not hasattr(plugin, 'get_default_stateful_for_project'):
+        return stateful
+    return plugin.get_default_stateful_for_project(context, group.get('project_id') or group.get('tenant_id'))
 
 
 def l3_relationships():

@@ -25,53 +25,56 @@ _RETRY_SECONDS = 1
 _OLDEST_REPORT = 90
 
 
+def serve(stopping=None):
+    """Starts the threads that answer, until the event `stopping`. They are daemons: a poll under way holds up no process's end."""
+    stopping = stopping or threading.Event()
+    client = bridge.Client(cfg.CONF.percale.socket, cfg.CONF.percale.timeout)
+    name = '%s:%d' % (socket.gethostname(), os.getpid())
+    for number in range(cfg.CONF.percale.worker_connections):
+        threading.Thread(target=_serve, args=(client, name, stopping), name='percale-%d' % number, daemon=True).start()
+
+
+def _serve(client, name, stopping):
+    result = None
+    away = False
+    while not stopping.is_set():
+        try:
+            call = client.post('/v1/work', dict(result or {}, worker=name, neutron=version_info.release_string()),
+                               timeout=_POLL_TIMEOUT)
+            if away:
+                LOG.info('The bridge answers again')
+            away = False
+        except bridge.BridgeError as error:
+            if not away:
+                LOG.warning('The bridge cannot be served: %s', error.message)
+            away = True
+            result = None
+            stopping.wait(_RETRY_SECONDS)
+            continue
+        result = answer(call) if call else None
+
+
 class BridgeWorker(compat.BaseWorker):
 
     def __init__(self):
         super().__init__(worker_process_count=1)
         self._stopping = threading.Event()
-        self._threads = []
 
     def start(self, *args, **kwargs):
         super().start(*args, **kwargs)
         self._stopping.clear()
-        client = bridge.Client(cfg.CONF.percale.socket, cfg.CONF.percale.timeout)
-        name = '%s:%d' % (socket.gethostname(), os.getpid())
-        for number in range(cfg.CONF.percale.worker_connections):
-            thread = threading.Thread(target=self._serve, args=(client, name), name='percale-%d' % number, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        serve(self._stopping)
 
     def stop(self):
         self._stopping.set()
 
     def wait(self):
-        # Threads are daemons: a poll under way must not hold up the end of the process.
         while not self._stopping.wait(1):
             pass
 
     @staticmethod
     def reset():
         pass
-
-    def _serve(self, client, name):
-        result = None
-        away = False
-        while not self._stopping.is_set():
-            try:
-                call = client.post('/v1/work', dict(result or {}, worker=name, neutron=version_info.release_string()),
-                                   timeout=_POLL_TIMEOUT)
-                if away:
-                    LOG.info('The bridge answers again')
-                away = False
-            except bridge.BridgeError as error:
-                if not away:
-                    LOG.warning('The bridge cannot be served: %s', error.message)
-                away = True
-                result = None
-                self._stopping.wait(_RETRY_SECONDS)
-                continue
-            result = answer(call) if call else None
 
 
 def answer(call):
