@@ -2,7 +2,7 @@
 """Guests that are whole machines: Debian's kernel under qemu, started as Nova starts them, which know nothing but what DHCP, router
 advertisements and the metadata service tell them.
 
-`python3 tests/openstack/vm_guest_test.py [--bin FOLDER] [TEST…]`, as root; needs what cloud_test.py needs, qemu-system-x86,
+`python3 tests/openstack/vm_guest_test.py [--bin FOLDER] [TEST…]`, as root; needs what packets_test.py needs, qemu-system-x86,
 linux-image-amd64 and busybox-static.
 """
 
