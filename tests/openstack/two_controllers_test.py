@@ -25,7 +25,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import cloud  # noqa: E402
+import etcd  # noqa: E402
 from bridge_test import BUILD, RESOURCES, Etcd  # noqa: E402
 from neutron_server import Neutron, Process, Refused, wait_for  # noqa: E402
 
@@ -323,7 +323,10 @@ class Base(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.etcd = Etcd(cls.folder)
         cls.addClassCleanup(lambda: cls.etcd.process.stop())
-        cls.gateway = cloud.Etcd(port=cls.etcd.port)
+        cls.gateway = etcd.Etcd(port=cls.etcd.port)
+
+    def below(self, prefix):
+        return self.gateway.all(prefix)[0]
 
     def agree(self, controllers):
         """No difference seen from either side. The watch of a bridge may be a moment behind."""
@@ -386,7 +389,7 @@ class InterleavingTest(Base):
         self.assertEqual(self.stored(), wanted)
 
     def stored(self):
-        return abstract(self.gateway.all('/calico/resources/v3/projectcalico.org/') | self.gateway.all('/calico/dhcp/v2/'))
+        return abstract(self.below(RESOURCES) | self.below('/calico/dhcp/v2/'))
 
     def test_etcd_ends_equal_to_the_database(self):
         deadline = time.monotonic() + SECONDS
@@ -487,7 +490,7 @@ class ServersTest(Base):
         names = {group['id']: group['name'] for group in self.servers[0].get('security-groups')['security_groups']}
         network = self.servers[0].show('network', self.network)['name']
         stored = {key.rsplit('/', 1)[1]: value for key, value in
-                  abstract(self.gateway.all(RESOURCES + 'workloadendpoints/openstack/')).items()}
+                  abstract(self.below(RESOURCES + 'workloadendpoints/openstack/')).items()}
         wanted = {}
         for port in ports.values():
             parts = [part.replace('-', '--') for part in (port['binding:host_id'], port['device_id'], port['id'])]
