@@ -543,7 +543,8 @@ class LeaderTest(Base):
         self.assertFalse(second.status()['leader'])
         self.assertEqual(second.reported, [])
         self.assertEqual(self.gateway.get('/calico/openstack/v2/no-region/neutron_election'), 'm0:%d' % first.process.pid)
-        # Resyncs of its own: the leader's one at start. The follower's metric stays 0.
+        wait_for('compaction', lambda: self.gateway.get('/calico/compaction/v1/trigger') == str(first.process.pid))
+        # Resyncs of its own: the leader's one at start, the follower none.
         wait_for('a resync', lambda: first.status()['last_resync'])
         self.assertIsNone(second.status()['last_resync'])
 
