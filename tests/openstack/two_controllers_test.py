@@ -146,6 +146,14 @@ class Database:
         row['port_id'] = after
         return [('port', port) for port in {before, after} if port]
 
+    def snapshot(self):
+        """A database that stays as this one is now."""
+        with self._lock:
+            other = Database()
+            for table in self.TABLES:
+                setattr(other, table, copy.deepcopy(getattr(self, table)))
+            return other
+
     def read(self, spec):
         """The ANSWER to a SPEC (docs/neutron-bridge.md)."""
         with self._lock:
@@ -274,8 +282,9 @@ class Controller:
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.ask('GET', '/v1/status')
 
-    def hook(self, kind, object_id, chance):
+    def hook(self, kind, object_id, chance, database=None):
         """As the shim. Returns whether the bridge has answered to the end."""
+        database = database or self.database
         body = {'changed': [{'kind': kind, 'id': object_id}]}
         try:
             while True:
@@ -283,7 +292,7 @@ class Controller:
                 if answer['result'] != 'read':
                     return True
                 time.sleep(chance.random() * 0.005)
-                data = [self.database.read(spec) for spec in answer['read']]
+                data = [database.read(spec) for spec in answer['read']]
                 time.sleep(chance.random() * 0.005)
                 body = dict(answer['continue'], data=data)
         except (OSError, http.client.HTTPException):
@@ -348,19 +357,21 @@ class InterleavingTest(Base):
             cls.addClassCleanup(controller.close)
             controller.wait()
 
-    def run_once(self, seed):
+    def run_once(self, seed, read_early=False):
         """Returns whether a call or a bridge was lost, so that a resync had to help."""
         chance = random.Random(seed)
-        lossy = chance.random() < 0.5
+        lossy = not read_early and chance.random() < 0.5
         lost = []
 
         def caller(number):
             mine = random.Random(seed * 100 + number)
             for _ in range(CALLS):
-                for told in self.database.call(mine):
+                told_all = self.database.call(mine)
+                database = self.database.snapshot() if read_early else self.database
+                for told in told_all:
                     time.sleep(mine.random() * 0.01)
                     dies = lossy and mine.random() < 0.1  # between commit and hook
-                    if dies or not mine.choice(self.controllers).hook(*told, mine):
+                    if dies or not mine.choice(self.controllers).hook(*told, mine, database):
                         lost.append(told)
 
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(CALLERS)]
@@ -402,6 +413,19 @@ class InterleavingTest(Base):
             seed += 1
         print('%d runs, %d of them with something lost' % (seed - SEED, helped))
         self.assertGreater(helped, 0)
+
+    def test_shims_that_bring_the_state_of_their_commit_are_found(self):
+        """What the protocol is there for: the same runs fail when a hook does not read after the bridge has asked."""
+        for seed in range(30):
+            self.run_once(seed, read_early=True)
+            try:
+                self.compare()
+            except AssertionError:
+                break
+        else:
+            self.fail('30 runs, and nothing went wrong')
+        self.controllers[0].resync()
+        self.compare()
 
     def test_the_comparison_sees_a_difference(self):
         for told in self.database.call(random.Random(4)) or [('subnet', 'sub')]:
