@@ -55,10 +55,12 @@ class Demo:
         return self.cloud.neutron
 
     def run(self):
-        if not self.stage.step('Start the cloud', self.start):
-            return
-        self.stage.step('A network, two subnets and security groups by the API', self.describe_network)
-        self.stage.step('Guests ask for their addresses', self.guests)
+        # Without these nothing that follows says anything.
+        for title, body in (('Start the cloud', self.start),
+                            ('A network, two subnets and security groups by the API', self.describe_network),
+                            ('Guests ask for their addresses', self.guests)):
+            if not self.stage.step(title, body):
+                return
         self.stage.step('Two virtual machines are switched on', self.switch_on)
         self.stage.step('No rule, no packet', self.closed)
         self.stage.step('A rule is added', self.rule_added)
