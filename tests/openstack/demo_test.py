@@ -36,8 +36,8 @@ class Whole(unittest.TestCase):
 
     def started(self, *options):
         name, value = self.mark.split('=')
-        return subprocess.Popen([sys.executable, DEMO, *(options or OPTIONS)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env=dict(os.environ, TMPDIR=str(self.place), **{name: value}))
+        return subprocess.Popen([sys.executable, DEMO, *(options or OPTIONS)], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=dict(os.environ, TMPDIR=str(self.place), **{name: value}))
 
     def assert_nothing_left(self, demo, output):
         self.assertEqual(marked_processes(self.mark.encode()), {}, output)
