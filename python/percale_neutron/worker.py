@@ -11,6 +11,7 @@ import threading
 from neutron.version import version_info
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 from percale_neutron import client as bridge
 from percale_neutron import compat
@@ -20,6 +21,8 @@ LOG = logging.getLogger(__name__)
 # Longer than the bridge keeps a question-less request (25 s).
 _POLL_TIMEOUT = 60
 _RETRY_SECONDS = 1
+# Agents' reports leave etcd after this many seconds; a host whose clock is further off is not to look worse than silent.
+_OLDEST_REPORT = 90
 
 
 def serve(stopping=None):
@@ -92,8 +95,17 @@ def _report_agent(call):
     state = {'agent_type': compat.AGENT_TYPE, 'binary': 'calico-felix', 'host': call['host'], 'topic': 'N/A'}
     if call.get('start'):
         state['start_flag'] = True
-    compat.record_agent(state)
+    compat.record_agent(state, _age(call['time']) if call.get('time') else 0)
     return {}
+
+
+def _age(text):
+    """Of an agent's report, in seconds, by this host's clock; what cannot be read counts as new."""
+    try:
+        seconds = (timeutils.utcnow() - timeutils.normalize_time(timeutils.parse_isotime(text))).total_seconds()
+    except ValueError:
+        return 0
+    return min(max(seconds, 0), _OLDEST_REPORT)
 
 
 _CALLS = {'list': lambda call: reader.read(call['spec']), 'set_port_status': _set_port_status, 'report_agent': _report_agent}

@@ -90,6 +90,7 @@ USES = [
     (['neutron.db.models.securitygroup'], 'SecurityGroupPortBinding', 'port_id', [], 10),
     (['neutron.db.models.securitygroup'], 'SecurityGroupPortBinding', 'security_group_id', [], 10),
     (['neutron.db.models.l3'], 'Router', None, [], 10),
+    (['neutron.db.models.agent'], 'Agent', 'heartbeat_timestamp', [], 10),
     (['neutron.plugins.ml2.plugin'], 'Ml2Plugin', '_supported_extension_aliases', [], 10),
     (['neutron_lib.exceptions', 'neutron_lib.exceptions.__init__'], 'BadRequest', None, [], 10),
     (['neutron_lib.exceptions', 'neutron_lib.exceptions.__init__'], 'Conflict', None, [], 10),
