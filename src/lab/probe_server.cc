@@ -137,6 +137,7 @@ struct Flow {
   Instant last_echo{};
   std::uint64_t sent = 0;
   std::uint64_t echoed = 0;
+  std::uint64_t passed = 0;  // UDP: the number after the highest that was echoed
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_back = 0;
   std::int64_t longest_gap_us = 0;
@@ -336,11 +337,26 @@ class Server {
     running->fd.reset(
         ::socket(target.storage.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!running->fd) return finish(running, verdict_of(errno));
+    take_fresh_port(running->fd.get(), running->probe.target.is_v4());
     if (::connect(running->fd.get(), target.get(), target.length) != 0 && errno != EINPROGRESS) {
       return finish(running, verdict_of(errno));
     }
     watch(running->fd.get(), tcp ? EPOLLOUT : EPOLLIN, [this, running](std::uint32_t) { advance(running); });
     if (!tcp) send_probe(running);
+  }
+
+  // A probe asks whether a new flow passes, so it must not come from a port that an earlier probe to the same target
+  // used: connection tracking would still know that flow, and let it pass whatever the policy says now. The kernel's
+  // own choice is random and meets an old one about once in 28,000 probes; these are taken in turn, below the range
+  // that the kernel takes the flows' ports from.
+  void take_fresh_port(int fd, bool v4) {
+    constexpr std::uint16_t kFirst = 10'000;
+    constexpr std::uint16_t kLast = 32'767;
+    for (int attempts = 0; attempts < 100; ++attempts) {
+      last_port_ = last_port_ < kFirst || last_port_ >= kLast ? kFirst : static_cast<std::uint16_t>(last_port_ + 1);
+      const SocketAddress any = socket_address(*base::parse_address(v4 ? "0.0.0.0" : "::"), last_port_);
+      if (::bind(fd, any.get(), any.length) == 0) return;
+    }
   }
 
   void advance(const std::shared_ptr<RunningProbe>& running) {
@@ -482,6 +498,10 @@ class Server {
       if (got <= 0) return end_flow(*flow, got == 0 ? ECONNRESET : errno);
       flow->bytes_back += static_cast<std::uint64_t>(got);
       flow->echoed = flow->tcp ? flow->bytes_back / kMessage : flow->echoed + 1;
+      if (!flow->tcp) {
+        const std::string_view message(buffer, static_cast<std::size_t>(got));
+        flow->passed = std::max(flow->passed, number<std::uint64_t>(message.substr(0, message.find(' '))) + 1);
+      }
       const Instant now = Clock::now();
       flow->longest_gap_us = std::max(flow->longest_gap_us, microseconds(now - flow->last_echo));
       if (flow->first_echo_us == 0) flow->first_echo_us = microseconds(now.time_since_epoch());
@@ -507,10 +527,11 @@ class Server {
     std::string text;
     for (const auto& [id, flow] : flows_) {
       const auto retransmitted = flow->tcp && flow->state == "running" ? retransmissions(flow->fd.get()) : 0;
-      text += fmt::format("flow {} {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted,
+      const std::uint64_t lost = flow->passed > flow->echoed ? flow->passed - flow->echoed : 0;
+      text += fmt::format("flow {} {} {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, lost, retransmitted,
                           flow->longest_gap_us, flow->first_echo_us, flow->state);
     }
-    text += fmt::format("flow echo-side 0 0 {} 0 0 running\n", echo_retransmissions_);
+    text += fmt::format("flow echo-side 0 0 0 {} 0 0 running\n", echo_retransmissions_);
     say(conversation, text + "done\n");
   }
 
@@ -554,6 +575,7 @@ class Server {
   std::uint64_t echo_retransmissions_ = 0;
   std::uint64_t last_message_ = 0;
   std::uint16_t last_echo_id_ = 0;
+  std::uint16_t last_port_ = 0;  // of probes
 };
 
 }  // namespace
