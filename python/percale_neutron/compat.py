@@ -108,14 +108,6 @@ def set_network_types(allowed, of_projects):
     cfg.CONF.set_override(name, of_projects, group='ml2')
 
 
-def is_stateful(plugin, context, group):
-    """Whether a group that is to be made will be stateful. From 2026.2 on projects have a default of their own."""
-    stateful = group.get('stateful', True)
-    if isinstance(stateful, bool) or not hasattr(plugin, 'get_default_stateful_for_project'):
-        return stateful
-    return plugin.get_default_stateful_for_project(context, group.get('project_id') or group.get('tenant_id'))
-
-
 def l3_relationships():
     """Makes SQLAlchemy add the floating IPs' relationships to ports, which Neutron's own service plugin does by being loaded."""
     l3_models.Router()

@@ -62,8 +62,7 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
 
     def create_security_group(self, context, security_group, default_sg=False):
         if not default_sg:
-            asked = security_group['security_group']
-            self._check('create', 'security_group', dict(asked, stateful=compat.is_stateful(self, context, asked)))
+            self._check('create', 'security_group', security_group['security_group'])
         group = super().create_security_group(context, security_group, default_sg)
         self._tell('security_group', [group['id']])
         return group

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -20,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('PERCALE_BUILD', ROOT / 'build/dev'))
 HOST = 'cmp-1'
 DEAD_HOST = 'cmp-0'
+RESYNC_SECONDS = 3
 RESOURCES = '/calico/resources/v3/projectcalico.org/'
 
 
@@ -60,7 +63,7 @@ class BridgeTest(unittest.TestCase):
         cls.etcd = Etcd(cls.folder)
         cls.addClassCleanup(lambda: cls.etcd.process.stop())
         cls.socket = cls.folder / 'bridge.sock'
-        (cls.folder / 'bridge.conf').write_text('[calico]\netcd_port = %d\nresync_interval_secs = 3\n' % cls.etcd.port)
+        (cls.folder / 'bridge.conf').write_text('[calico]\netcd_port = %d\nresync_interval_secs = %d\n' % (cls.etcd.port, RESYNC_SECONDS))
         cls.bridge = cls.start_bridge()
         cls.addClassCleanup(lambda: cls.bridge.stop())
         cls.neutron = Neutron(cls.folder / 'neutron', cls.socket)
@@ -210,6 +213,23 @@ class BridgeTest(unittest.TestCase):
         wait_for('repair', lambda: self.dry_run() == [] and 'no JSON' not in self.etcd.all(key).values(), 30)
         self.assertIsNotNone(self.endpoint(port))
         self.assertEqual(self.etcd.all(RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y'), {})
+
+    def test_whoever_looks_all_the_time_does_not_stop_resyncs(self):
+        """Each dry run begins when the one before ends, so that one is always waiting when a periodic resync ends."""
+        until = time.monotonic() + 2 * RESYNC_SECONDS
+
+        def look():
+            while time.monotonic() < until:
+                self.dry_run()
+
+        lookers = [threading.Thread(target=look) for _ in range(2)]
+        for looker in lookers:
+            looker.start()
+        for looker in lookers:
+            looker.join()
+        stray = RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y'
+        self.etcd.put(stray, '{}')
+        wait_for('a resync', lambda: not self.etcd.all(stray), 10 * RESYNC_SECONDS)
 
     def test_zz_etcd_away(self):
         port = self.port()

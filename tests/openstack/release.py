@@ -6,6 +6,7 @@ NEUTRON_PROCESSES=separate: the API under uWSGI, and apart from it the processes
 only way from 2025.2 on.
 """
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -36,6 +37,15 @@ class Release:
 
     def program(self, name):
         return '/usr/bin/' + name
+
+    def packages(self):
+        """Text that changes with what is installed."""
+        return subprocess.run(['dpkg-query', '-W', 'python3-neutron'], check=True, capture_output=True, text=True).stdout
+
+    def schema(self):
+        """Where the tables of this very release are kept as SQL."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        return CACHE / ('schema-%d-%s.sql' % (self.series, hashlib.sha256(self.packages().encode()).hexdigest()[:12]))
 
     def processes(self, config, port, api_workers):
         """{name: arguments} of everything that must run."""
@@ -71,8 +81,14 @@ class ReleaseFromPyPI(Release):
     def _home(self):
         return ['--virtualenv', str(self._folder)]
 
+    def packages(self):
+        return self._pins().read_text()
+
+    def _pins(self):
+        return PINS / ('neutron-%d.txt' % self.series)
+
     def install(self):
-        pins = PINS / ('neutron-%d.txt' % self.series)
+        pins = self._pins()
         mark = self._folder / 'complete'
         if mark.exists() and mark.read_text() == pins.read_text():
             return
