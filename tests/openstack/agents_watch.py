@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 
+from neutron_server import Refused
+
 LIMIT = 90  # seconds from the kill until Neutron must say that the agent is dead
 
 
@@ -25,7 +27,10 @@ class AgentsWatch:
         return int(pathlib.Path('/run/percale-lab/%s/nodes/%s/agent.pid' % (self._cloud.name, self._host)).read_text())
 
     def _alive(self):
-        return {agent['host']: agent['alive'] for agent in self._cloud.neutron.get('agents')['agents']}
+        try:
+            return {agent['host']: agent['alive'] for agent in self._cloud.neutron.get('agents')['agents']}
+        except (OSError, Refused):
+            return {}  # it is asked again
 
     def _watch(self):
         while not self._stopping.wait(1):

@@ -109,7 +109,8 @@ class TapWatch:
 
     def first(self, name, after=0.0, key=None):
         """When the first such packet came, or None."""
-        return next((when for when, found, mark in list(self.events) if found == name and when >= after and key in (None, mark)), None)
+        return next((when for when, found, mark in list(self.events)
+                     if found == name and when >= after and key in (None, mark)), None)
 
     def answered(self, question, answer, after=0.0):
         """(asked, answered) of the first question that has an answer, or None."""

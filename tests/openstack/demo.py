@@ -55,10 +55,12 @@ class Demo:
         return self.cloud.neutron
 
     def run(self):
-        if not self.stage.step('Start the cloud', self.start):
-            return
-        self.stage.step('A network, two subnets and security groups by the API', self.describe_network)
-        self.stage.step('Guests ask for their addresses', self.guests)
+        # Without these nothing that follows says anything.
+        for title, body in (('Start the cloud', self.start),
+                            ('A network, two subnets and security groups by the API', self.describe_network),
+                            ('Guests ask for their addresses', self.guests)):
+            if not self.stage.step(title, body):
+                return
         self.stage.step('Two virtual machines are switched on', self.switch_on)
         self.stage.step('No rule, no packet', self.closed)
         self.stage.step('A rule is added', self.rule_added)
@@ -100,7 +102,8 @@ class Demo:
         self.rule(self.open, 'icmp')
         self.rule(self.open, 'tcp', 80)
         subnets = [self.cloud.subnet(subnet['id']) for subnet in (self.subnet, subnet6)]
-        rules = [len(self.cloud.policy(group['id'])['spec']['ingress']) for group in (self.callers, self.web, self.machines, self.open)]
+        groups = (self.callers, self.web, self.machines, self.open)
+        rules = [len(self.cloud.policy(group['id'])['spec']['ingress']) for group in groups]
         cidrs = [subnet and subnet['cidr'] for subnet in subnets]
         return Outcome('etcd has both subnets and 4 policies with 0, 0, 0, 2 rules for incoming packets',
                        'subnets %s; policies with %s' % (', '.join(map(str, cidrs)), ', '.join(map(str, rules))),
@@ -175,7 +178,8 @@ class Demo:
         came = until(lambda: self.server.tcp(address, 80, 0.1))
         self.neutron.update('floatingip', floating['id'], port_id=second.port['id'])
         moved = until(lambda: self.server.tcp(address, 80, 0.1))
-        held = {name: 'ipNATs' in self.cloud.endpoint(guest.port)['spec'] for name, guest in (('first', self.other), ('second', second))}
+        held = {name: 'ipNATs' in self.cloud.endpoint(guest.port)['spec']
+                for name, guest in (('first', self.other), ('second', second))}
         self.neutron.delete('floatingips/' + floating['id'])
         gone = until_not(lambda: self.server.tcp(address, 80, 0.3))
         return Outcome('reached at both places, gone in the end; only the second has it after the move',
@@ -249,8 +253,8 @@ class Demo:
             for line in reports[-1].lines():
                 say(line)
         return Outcome('the machines had their answers, in this order: address, instance id, ping',
-                       '; '.join('%s: %.1f s, of it ours %d ms (%.2g %%)' % (r.name, r.total, r.routed * 1000, 100 * r.routed / r.total)
-                                 for r in reports),
+                       '; '.join('%s: %.1f s, of it ours %d ms (%.2g %%)' % (
+                           r.name, r.total, r.routed * 1000, 100 * r.routed / r.total) for r in reports),
                        all(r.in_order() for r in reports), round(max(r.total for r in reports) * 1000))
 
     def switched_off(self):

@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from demo import marked_processes  # noqa: E402
+from neutron_server import ROOT  # noqa: E402
 from stage import Outcome, Stage, until, until_not  # noqa: E402
 
 DEMO = str(pathlib.Path(__file__).with_name('demo.py'))
@@ -31,10 +34,10 @@ class Whole(unittest.TestCase):
         self.place = pathlib.Path(place.name)
         self.place.chmod(0o755)
 
-    def started(self):
+    def started(self, *options):
         name, value = self.mark.split('=')
-        return subprocess.Popen([sys.executable, DEMO, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env=dict(os.environ, TMPDIR=str(self.place), **{name: value}))
+        return subprocess.Popen([sys.executable, DEMO, *(options or OPTIONS)], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=dict(os.environ, TMPDIR=str(self.place), **{name: value}))
 
     def assert_nothing_left(self, demo, output):
         self.assertEqual(marked_processes(self.mark.encode()), {}, output)
@@ -49,6 +52,24 @@ class Whole(unittest.TestCase):
         self.assertEqual(demo.returncode, 0)
         self.assertIn('All as expected', output)
         self.assertNotIn('WRONG', output)
+        self.assert_nothing_left(demo, output)
+
+    def test_agents_without_dhcp_are_noticed(self):
+        real = pathlib.Path(OPTIONS[1] if OPTIONS else ROOT / 'build' / 'bin').resolve()
+        with tempfile.TemporaryDirectory() as broken:
+            os.chmod(broken, 0o755)
+            for name in ('percalectl', 'percale-neutron'):
+                shutil.copy(real / name, broken)
+            agent = pathlib.Path(broken) / 'percaled'
+            agent.write_text('#!/bin/sh\nFELIX_DHCPMODE=Disabled exec %s "$@"\n' % (real / 'percaled'))
+            agent.chmod(0o755)
+            demo = self.started('--bin', broken)
+            output, _ = demo.communicate(timeout=300)
+        self.assertEqual(demo.returncode, 1, output)
+        self.assertIn('SOMETHING DIFFERS', output)
+        verdicts = re.findall(r'^\((\d+)\) .*?(good|WRONG)$', output, re.MULTILINE)
+        self.assertEqual(dict(verdicts)['2'], 'good', output)
+        self.assertEqual(dict(verdicts)['3'], 'WRONG', output)
         self.assert_nothing_left(demo, output)
 
     def test_interrupted_it_leaves_nothing(self):

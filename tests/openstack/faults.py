@@ -29,12 +29,11 @@ def _kind(name):
 
 
 def _at(matches, change):
-    """change(value) alters a value in place, or returns another; where there is none there stays none."""
+    """change(value) alters a value in place; where there is none there stays none."""
     def spoil(key, value, _):
-        if value is None or not matches(key):
-            return value
-        other = change(value)
-        return value if other is None else other
+        if value is not None and matches(key):
+            change(value)
+        return value
     return spoil
 
 
@@ -289,7 +288,7 @@ def gateway_wrong(subnet, gateway):
 
 @_kind('SLAAC is lost')
 def slaac_lost(subnet):
-    return _subnet(subnet, lambda value: (value.pop('ipv6_ra_mode', None), value.pop('ipv6_address_mode', None), None)[-1])
+    return _subnet(subnet, lambda value: [value.pop(mode) for mode in ('ipv6_ra_mode', 'ipv6_address_mode')])
 
 
 # What agents report.

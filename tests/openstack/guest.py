@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from neutron_server import wait_for
 
@@ -168,13 +169,13 @@ class Guest:
         raise TimeoutError('no router advertisement')
 
     def ask6(self, seconds=30):
-        """The address that DHCPv6 gives; empty if nobody answers."""
+        """The address that DHCPv6 gives; empty if nobody answers. The identifier (LL) stays the same, as that of one machine."""
         told, leases = (self.cloud.folder / (self.name + suffix) for suffix in ('.lease6', '.leases6'))
         for file in (told, leases):
             file.unlink(missing_ok=True)
         settings = self.cloud.folder / (self.name + '.dhclient')
         settings.write_text('timeout %d;\n' % seconds)
-        client = subprocess.Popen(['ip', 'netns', 'exec', self.namespace, 'dhclient', '-6', '-1', '-d', '-cf', settings, '-lf', leases, '-pf',
+        client = subprocess.Popen(['ip', 'netns', 'exec', self.namespace, 'dhclient', '-6', '-1', '-d', '-D', 'LL', '-cf', settings, '-lf', leases, '-pf',
                                    self.cloud.folder / (self.name + '.pid6'), '-e', 'LEASE_FILE=%s' % told, '-sf',
                                    self.cloud.client_script, 'eth0'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -210,6 +211,8 @@ class Guest:
                     sockets.append(one)
             for family in (socket.AF_INET, socket.AF_INET6):
                 sockets.append(socket.socket(family, socket.SOCK_RAW, RAW_PROTOCOL))
+            for one in sockets:
+                one.setblocking(False)  # what was there may be gone when it is fetched
             return sockets
 
         self._listeners = self.in_network(open_all)
@@ -275,9 +278,10 @@ class Guest:
             if not v6:  # the kernel sums up IPv6's itself
                 message = message[:2] + struct.pack('!H', _checksum(message)) + message[4:]
             with socket.socket(_family(address), socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP) as probe:
+                until = time.monotonic() + patience  # whatever else arrives here meanwhile
                 with contextlib.suppress(OSError):
                     probe.sendto(message, (address, 0))
-                    while select.select([probe], [], [], patience)[0]:
+                    while select.select([probe], [], [], max(0, until - time.monotonic()))[0]:
                         heard = probe.recv(2048)[0 if v6 else 20:]
                         if heard[0] == reply and heard[4:6] == message[4:6]:
                             return True

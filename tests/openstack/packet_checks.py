@@ -119,7 +119,10 @@ class PacketTest(CloudTest):
         def as_expected():
             seen[:] = [see()]
             return seen[0] == expected
-        assert soon(as_expected), '%s: %s' % (name, difference(expected, seen[0]))
+        if not soon(as_expected):
+            message = '%s: %s' % (name, difference(expected, seen[0]))
+            print(message, file=sys.stderr, flush=True)  # at once: the rest may take minutes
+            raise AssertionError(message)
 
     def in_lanes(self, lanes, works):
         """Each of `works`, (name, work) with work(lane), is done in each of the lanes, which run side by side."""
@@ -129,8 +132,7 @@ class PacketTest(CloudTest):
             for name, work in works:
                 try:
                     work(lane)
-                except Exception as error:  # reported below, too
-                    print(error, file=sys.stderr, flush=True)
+                except Exception as error:  # reported below
                     failures.append((name, error))
 
         threads = [threading.Thread(target=run, args=(lane,), daemon=True) for lane in lanes]

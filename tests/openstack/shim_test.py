@@ -3,6 +3,7 @@
 what it reads, and what its worker does. `python3 tests/openstack/shim_test.py`; needs Debian's neutron-server and MariaDB.
 """
 
+import datetime
 import os
 import pathlib
 import shutil
@@ -53,9 +54,20 @@ class ShimTest(unittest.TestCase):
         return answers[-1]
 
     def test_agents_table(self):
-        agents = self.neutron.get('agents')['agents']
+        agents = self.neutron.get('agents?host=' + HOST)['agents']
         self.assertEqual([(a['agent_type'], a['host'], a['binary'], a['alive']) for a in agents],
                          [('Calico per-host agent (felix)', HOST, 'calico-felix', True)])
+
+    def test_a_report_counts_from_when_it_was_made(self):
+        now = datetime.datetime.utcnow()
+        for name, age, alive in (('new', 0, True), ('recent', 30, True), ('old', 80, False), ('ancient', 100000, False), ('early', -3600, True)):
+            with self.subTest(name):
+                made = now - datetime.timedelta(seconds=age)
+                self.bridge.ask({'call': 'report_agent', 'host': name, 'time': made.isoformat(timespec='seconds') + 'Z'})
+                self.assertEqual([a['alive'] for a in self.neutron.get('agents?host=' + name)['agents']], [alive])
+        with self.subTest('no time'):
+            self.bridge.ask({'call': 'report_agent', 'host': 'none', 'time': 'yesterday'})
+            self.assertEqual([a['alive'] for a in self.neutron.get('agents?host=none')['agents']], [True])
 
     def test_a_port_is_bound_to_a_tap_and_told_of(self):
         port = self.port()

@@ -84,7 +84,8 @@ class PortTranslation(CloudTest):
         if not key:
             return None
         stored = json.loads(self.cloud.etcd.get(key))
-        self.assertEqual(stored['metadata'].pop('generation'), self.neutron.show('port', port_id)['revision_number'])
+        # Neutron's revision_number when it was last written; some changes, the status among them, need no writing.
+        self.assertLessEqual(stored['metadata'].pop('generation'), self.neutron.show('port', port_id)['revision_number'])
         self.assertTrue(stored['metadata'].pop('creationTimestamp'))
         uid = stored['metadata'].pop('uid')
         self.assertEqual(stored, wanted)
@@ -159,7 +160,6 @@ class PortTranslation(CloudTest):
             ('one address less', self.step(port, fixed_ips=addresses[:1])),
             ('the address back', self.step(port, fixed_ips=addresses)),
             ('another address', self.step(port, fixed_ips=[addresses[0], dict(addresses[0], ip_address='10.77.0.222')])),
-            ('another MAC address', self.step(port, mac_address='fa:16:3e:11:22:33')),
         ])
 
     def test_a_small_prefix_as_pair_is_each_of_its_addresses(self):
@@ -202,6 +202,7 @@ class PortTranslation(CloudTest):
         subnet = self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.78.0.0/24',
                                      allocation_pools=[{'start': '10.78.0.10', 'end': '10.78.0.99'}])
         six = self.neutron.create('subnet', network_id=network['id'], ip_version=6, cidr='fd00:78::/64', gateway_ip='fd00:78::1',
+                                  allocation_pools=[{'start': 'fd00:78::1000', 'end': 'fd00:78::2000'}],
                                   ipv6_ra_mode='dhcpv6-stateful', ipv6_address_mode='dhcpv6-stateful')
         port = self.port(network)
 

@@ -114,7 +114,8 @@ class Translation(PortTranslation):
         # Neutron refuses a rule that says the same as another.
         wanted = [(members, expected) for (_, expected), members in zip(self.RULES, ethertypes)
                   if members.get('protocol') not in ('TCP', 6, '6', '17', '112', '0', 'ip', 'hopopt', '1', '58', 'icmpv6')
-                  and members.get('remote_ip_prefix') not in ('0.0.0.0/0', '::/0') and 'description' not in members]
+                  and members.get('remote_ip_prefix') not in ('0.0.0.0/0', '::/0') and members.get('port_range_max') != 65535
+                  and 'description' not in members]
         with self.case('in one call'):
             self.neutron.request('POST', 'security-group-rules', {'security_group_rules': [
                 dict(members, security_group_id=group['id'], direction='ingress', tenant_id=PROJECT) for members, _ in wanted]})
@@ -209,7 +210,7 @@ class Translation(PortTranslation):
                 *((mode, members, members) for mode, members in modes.items()),
                 ('no mode', {}, {}),
                 ('one mode alone', dict(ipv6_address_mode='dhcpv6-stateful'), {}),
-                ('name servers', dict(modes['slaac'], dns_nameservers=['2001:db8::53']), dict(modes['slaac'], dns_servers=['2001:db8::53']))]):
+                ('name servers', dict(modes['slaac'], dns_nameservers=['2001:db8::53']), dict(modes['slaac'], dns_servers=['2001:db8::53']))], 1):
             with self.case(name):
                 cidr = 'fd00:79:%d::/64' % number
                 subnet = self.neutron.create('subnet', network_id=network['id'], ip_version=6, cidr=cidr, **members)

@@ -146,6 +146,14 @@ class Database:
         row['port_id'] = after
         return [('port', port) for port in {before, after} if port]
 
+    def snapshot(self):
+        """A database that stays as this one is now."""
+        with self._lock:
+            other = Database()
+            for table in self.TABLES:
+                setattr(other, table, copy.deepcopy(getattr(self, table)))
+            return other
+
     def read(self, spec):
         """The ANSWER to a SPEC (docs/neutron-bridge.md)."""
         with self._lock:
@@ -274,8 +282,9 @@ class Controller:
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.ask('GET', '/v1/status')
 
-    def hook(self, kind, object_id, chance):
+    def hook(self, kind, object_id, chance, database=None):
         """As the shim. Returns whether the bridge has answered to the end."""
+        database = database or self.database
         body = {'changed': [{'kind': kind, 'id': object_id}]}
         try:
             while True:
@@ -283,7 +292,7 @@ class Controller:
                 if answer['result'] != 'read':
                     return True
                 time.sleep(chance.random() * 0.005)
-                data = [self.database.read(spec) for spec in answer['read']]
+                data = [database.read(spec) for spec in answer['read']]
                 time.sleep(chance.random() * 0.005)
                 body = dict(answer['continue'], data=data)
         except (OSError, http.client.HTTPException):
@@ -325,6 +334,9 @@ class Base(unittest.TestCase):
         cls.addClassCleanup(lambda: cls.etcd.process.stop())
         cls.gateway = etcd.Etcd(port=cls.etcd.port)
 
+    def below(self, prefix):
+        return self.gateway.all(prefix)[0]
+
     def agree(self, controllers):
         """No difference seen from either side. The watch of a bridge may be a moment behind."""
         for controller in controllers:
@@ -345,19 +357,21 @@ class InterleavingTest(Base):
             cls.addClassCleanup(controller.close)
             controller.wait()
 
-    def run_once(self, seed):
+    def run_once(self, seed, read_early=False):
         """Returns whether a call or a bridge was lost, so that a resync had to help."""
         chance = random.Random(seed)
-        lossy = chance.random() < 0.5
+        lossy = not read_early and chance.random() < 0.5
         lost = []
 
         def caller(number):
             mine = random.Random(seed * 100 + number)
             for _ in range(CALLS):
-                for told in self.database.call(mine):
+                told_all = self.database.call(mine)
+                database = self.database.snapshot() if read_early else self.database
+                for told in told_all:
                     time.sleep(mine.random() * 0.01)
                     dies = lossy and mine.random() < 0.1  # between commit and hook
-                    if dies or not mine.choice(self.controllers).hook(*told, mine):
+                    if dies or not mine.choice(self.controllers).hook(*told, mine, database):
                         lost.append(told)
 
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(CALLERS)]
@@ -386,7 +400,7 @@ class InterleavingTest(Base):
         self.assertEqual(self.stored(), wanted)
 
     def stored(self):
-        return abstract(self.gateway.all('/calico/resources/v3/projectcalico.org/')[0] | self.gateway.all('/calico/dhcp/v2/')[0])
+        return abstract(self.below(RESOURCES) | self.below('/calico/dhcp/v2/'))
 
     def test_etcd_ends_equal_to_the_database(self):
         deadline = time.monotonic() + SECONDS
@@ -399,6 +413,19 @@ class InterleavingTest(Base):
             seed += 1
         print('%d runs, %d of them with something lost' % (seed - SEED, helped))
         self.assertGreater(helped, 0)
+
+    def test_shims_that_bring_the_state_of_their_commit_are_found(self):
+        """What the protocol is there for: the same runs fail when a hook does not read after the bridge has asked."""
+        for seed in range(30):
+            self.run_once(seed, read_early=True)
+            try:
+                self.compare()
+            except AssertionError:
+                break
+        else:
+            self.fail('30 runs, and nothing went wrong')
+        self.controllers[0].resync()
+        self.compare()
 
     def test_the_comparison_sees_a_difference(self):
         for told in self.database.call(random.Random(4)) or [('subnet', 'sub')]:
@@ -487,7 +514,7 @@ class ServersTest(Base):
         names = {group['id']: group['name'] for group in self.servers[0].get('security-groups')['security_groups']}
         network = self.servers[0].show('network', self.network)['name']
         stored = {key.rsplit('/', 1)[1]: value for key, value in
-                  abstract(self.gateway.all(RESOURCES + 'workloadendpoints/openstack/')[0]).items()}
+                  abstract(self.below(RESOURCES + 'workloadendpoints/openstack/')).items()}
         wanted = {}
         for port in ports.values():
             parts = [part.replace('-', '--') for part in (port['binding:host_id'], port['device_id'], port['id'])]
@@ -540,7 +567,8 @@ class LeaderTest(Base):
         self.assertFalse(second.status()['leader'])
         self.assertEqual(second.reported, [])
         self.assertEqual(self.gateway.get('/calico/openstack/v2/no-region/neutron_election'), 'm0:%d' % first.process.pid)
-        # Resyncs of its own: the leader's one at start. The follower's metric stays 0.
+        wait_for('compaction', lambda: self.gateway.get('/calico/compaction/v1/trigger') == str(first.process.pid))
+        # Resyncs of its own: the leader's one at start, the follower none.
         wait_for('a resync', lambda: first.status()['last_resync'])
         self.assertIsNone(second.status()['last_resync'])
 

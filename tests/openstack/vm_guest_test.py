@@ -2,7 +2,7 @@
 """Guests that are whole machines: Debian's kernel under qemu, started as Nova starts them, which know nothing but what DHCP, router
 advertisements and the metadata service tell them.
 
-`python3 tests/openstack/vm_guest_test.py [--bin FOLDER] [TEST…]`, as root; needs what cloud_test.py needs, qemu-system-x86,
+`python3 tests/openstack/vm_guest_test.py [--bin FOLDER] [TEST…]`, as root; needs what packets_test.py needs, qemu-system-x86,
 linux-image-amd64 and busybox-static.
 """
 
@@ -76,7 +76,8 @@ class VirtualMachines(unittest.TestCase):
         cls.neutron.create('subnet', network_id=cls.network['id'], ip_version=4, cidr='10.77.0.0/24')
         cls.neutron.create('subnet', network_id=cls.network['id'], ip_version=6, cidr='fd00:77::/64', ipv6_ra_mode='slaac',
                            ipv6_address_mode='slaac')
-        cls.callers, cls.called, cls.open = (cls.neutron.create('security_group', name=name) for name in ('callers', 'called', 'open'))
+        cls.callers, cls.called, cls.open = (cls.neutron.create('security_group', name=name)
+                                             for name in ('callers', 'called', 'open'))
         cls.rule(cls.open, 'icmp')
         cls.compute = Compute(cls.cloud)
         cls.addClassCleanup(cls.compute.close)
@@ -190,7 +191,8 @@ class Complaints(unittest.TestCase):
                 self.assertEqual(len(complaints(self.Machine, dict(self.GOOD, **change))), 1)
         for word in self.GOOD:
             with self.subTest(missing=word):
-                self.assertEqual(complaints(self.Machine, {k: v for k, v in self.GOOD.items() if k != word}), [word + ' is missing'])
+                story = {k: v for k, v in self.GOOD.items() if k != word}
+                self.assertEqual(complaints(self.Machine, story), [word + ' is missing'])
 
 
 if __name__ == '__main__':
