@@ -103,18 +103,44 @@ Error parse_error(std::string text) {
 
 base::Result<json::value> convert(const YAML::Node& node, int depth);
 
+base::Result<void> add_member(json::object& object, const std::string& name, json::value value, const YAML::Mark& at) {
+  if (object.contains(name)) {
+    return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(at.line + 1) + ": key \"" + name +
+                                  "\" already set in map"));
+  }
+  object[name] = std::move(value);
+  return {};
+}
+
+// "<<: *name" takes over the members of another mapping, or of several. As upstream's strict reading has it, none of
+// them may be there already.
+base::Result<void> merge(json::object& object, json::value value, const YAML::Mark& at) {
+  if (value.is_object()) {
+    for (json::key_value_pair& member : value.get_object()) {
+      if (auto added = add_member(object, std::string(view(member.key())), std::move(member.value()), at); !added)
+        return added;
+    }
+    return {};
+  }
+  if (!value.is_array()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
+  for (json::value& element : value.get_array()) {
+    if (!element.is_object()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
+    if (auto merged = merge(object, std::move(element), at); !merged) return merged;
+  }
+  return {};
+}
+
 base::Result<json::value> convert_map(const YAML::Node& node, int depth) {
   json::object object;
   for (const auto& member : node) {
     if (!member.first.IsScalar()) return base::fail(parse_error("a member name is not text"));
     const std::string& name = member.first.Scalar();
-    if (object.contains(name)) {
-      return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(member.first.Mark().line + 1) +
-                                    ": key \"" + name + "\" already set in map"));
-    }
     auto value = convert(member.second, depth);
     if (!value) return value;
-    object[name] = *std::move(value);
+    const bool merged = name == "<<" && member.first.Tag() == "?";
+    auto added = merged ? merge(object, *std::move(value), member.first.Mark())
+                        : add_member(object, name, *std::move(value), member.first.Mark());
+    if (!added) return base::fail(added.error());
   }
   return object;
 }
@@ -144,7 +170,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
 
 base::Result<json::value> parse_yaml(std::string_view text) {
   try {
-    return convert(YAML::Load(std::string(text)), 0);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    // What ends a document early (a line indented less than the first) must not drop the rest unseen.
+    for (std::size_t i = 1; i < documents.size(); ++i) {
+      if (!documents[i].IsNull()) return base::fail(parse_error("did not find expected <document start>"));
+    }
+    return documents.empty() ? json::value(nullptr) : convert(documents.front(), 0);
   } catch (const YAML::Exception& failure) {
     const std::string line = failure.mark.is_null() ? "" : "line " + std::to_string(failure.mark.line + 1) + ": ";
     return base::fail(parse_error(line + failure.msg));

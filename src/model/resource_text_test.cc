@@ -43,6 +43,10 @@ TEST(ResourceText, ResolvesPlainScalarsAsYaml11) {
       {"18446744073709551615", "18446744073709551615"},
       {"|\n  text\n", "\"text\\n\""},
       {"[a, 1]", "[\"a\",1]"},
+      {"a: b\n---\n", "{\"a\":\"b\"}"},
+      {"a: &x {c: 1}\nb: {<<: *x, d: 2}", R"({"a":{"c":1},"b":{"c":1,"d":2}})"},
+      {"a: {<<: [{c: 1}, {d: 2}]}", R"({"a":{"c":1,"d":2}})"},
+      {"a: {'<<': 1}", R"({"a":{"<<":1}})"},
   };
   for (const Case& c : kCases) {
     const auto value = parse_document(c.yaml);
@@ -59,7 +63,8 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
 }
 
 TEST(ResourceText, RefusesBadDocuments) {
-  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2"})
+  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d",
+                                     "a: &x {c: 1}\nb: {<<: *x, c: 2}", "a: {<<: 1}"})
     EXPECT_FALSE(parse_document(bad)) << bad;
   EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
 }
