@@ -1,5 +1,7 @@
 #include "agent/bgp_side.h"
 
+#include <algorithm>
+
 #include "agent/stale_routes.h"
 #include "kernel/route_netlink.h"
 #include "os/files.h"
@@ -32,20 +34,32 @@ BgpSide::BgpSide(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics
   options_.pid_path = config.text(config::Parameter::kBIRDPidFile);
   options_.secret_directory = config.text(config::Parameter::kBIRDSecretDirectory);
   options_.supervise = config.text(config::Parameter::kBIRDSupervisor) == "Agent";
-  hold_timer_ = loop_.after(kHold, [this] { release(); });
 }
 
-void BgpSide::release() {
-  if (!std::exchange(held_, false)) return;
-  loop_.cancel(hold_timer_);
-  consider();
+void BgpSide::release(std::uint64_t order) {
+  released_ = std::max(released_.value_or(0), order);
+  proceed();
+}
+
+void BgpSide::proceed() {
+  if (released_ < waiting_.after) {
+    if (hold_timer_ != base::TimerId{}) return;
+    hold_timer_ = loop_.after(kHold, [this] {
+      log_.warning("bgp.tunnels_late", "Tunnels are not ready in time; BIRD goes on without them");
+      hold_timer_ = {};
+      release(waiting_.after);
+    });
+    return;
+  }
+  loop_.cancel(std::exchange(hold_timer_, {}));
+  if (!runner_) return consider();
+  feed(std::exchange(waiting_, {}));
 }
 
 void BgpSide::update(BgpUpdates updates) {
   if (mode_ == Mode::kDisabled) return;
-  if (runner_) return feed(updates);
   fold(waiting_, std::move(updates));
-  consider();
+  proceed();
 }
 
 bool BgpSide::node_has_bgp() const {
@@ -57,7 +71,7 @@ bool BgpSide::node_has_bgp() const {
 }
 
 void BgpSide::consider() {
-  if (held_ || runner_ || !waiting_.in_sync) return;
+  if (runner_ || !waiting_.in_sync) return;
   if (mode_ == Mode::kAuto && !node_has_bgp()) return;
   // With a BIRD that we are to start there is no socket to wait for.
   if (mode_ == Mode::kAuto && !options_.supervise && !os::file_exists(options_.socket_path)) {

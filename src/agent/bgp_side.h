@@ -26,7 +26,7 @@ namespace agent {
 class BgpSide {
  public:
   static constexpr base::Duration kLookForSocket = std::chrono::seconds(5);
-  static constexpr base::Duration kHold = std::chrono::seconds(20);
+  static constexpr base::Duration kHold = std::chrono::seconds(60);
 
   // Upstream's start-up window: so long every session counts (spec bgp §5.1).
   static constexpr base::Duration kStartUp = std::chrono::seconds(30);
@@ -42,12 +42,14 @@ class BgpSide {
   BgpSide& operator=(const BgpSide&) = delete;
 
   void update(BgpUpdates updates);
-  // BIRD is left as it is until this is called, or kHold has passed: routes that the agent makes from now on come
-  // first, and BIRD stops making them afterwards.
-  void release();
+  // The kernel thread has carried out the tunnel orders up to this one. BIRD is left as it is until the order that its
+  // news come after is carried out, or kHold has passed: routes that the agent makes come before BIRD stops making
+  // them, and BIRD sends into a tunnel only when other hosts have had the time to expect it.
+  void release(std::uint64_t order);
 
  private:
   enum class Mode { kAuto, kEnabled, kDisabled };
+  void proceed();
   void consider();
   bool node_has_bgp() const;
   void feed(const BgpUpdates& updates);
@@ -62,11 +64,11 @@ class BgpSide {
   Mode mode_ = Mode::kAuto;
   bgp::Settings settings_;
   bgp::RunnerOptions options_;
-  BgpUpdates waiting_;  // everything so far, until there is a runner
+  BgpUpdates waiting_;  // held back, or everything so far until there is a runner
   std::unique_ptr<bgp::BirdRunner> runner_;
   base::TimerId timer_{};
   base::TimerId hold_timer_{};
-  bool held_ = true;
+  std::optional<std::uint64_t> released_;
   std::optional<bgp::ReadinessRule> readiness_;  // nothing: BGP has no say
   bool starting_up_ = true;
   bool stale_routes_removed_ = false;

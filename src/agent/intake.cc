@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/local_config.h"
+#include "agent/settings_map.h"
 #include "base/path_metric.h"
 
 namespace agent {
@@ -60,6 +61,7 @@ void fold(BgpUpdates& pending, BgpUpdates&& later) {
   }
   for (auto& [key, update] : later.updates) pending.updates.insert_or_assign(key, std::move(update));
   pending.in_sync |= later.in_sync;
+  pending.after = later.after;
 }
 
 struct Intake::Metrics {
@@ -148,7 +150,7 @@ Intake::Intake(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, 
       decoder_(
           {tracker_.hostname(), options_.running.resolved.text(config::Parameter::kWorkloadSourceSpoofing) == "Any"},
           names),
-      calculator_(tracker_.hostname(), options_.routes),
+      calculator_(tracker_.hostname(), route_source(options_.running.resolved, options_.encapsulation)),
       metrics_(std::make_unique<Metrics>(metrics)) {
   metrics_->state(ResyncState::kWaiting);
   health_.add(std::string(kCalculationReporter), {}, kTimeout);
@@ -158,9 +160,14 @@ Intake::~Intake() { loop_.cancel(health_timer_); }
 
 void Intake::start(store::Store& store) {
   report_health();
+  store_ = &store;
+  read_again();
+}
+
+void Intake::read_again() {
   subscription_ =
-      store.subscribe(model::agent_prefixes(options_.running.resolved.text(config::Parameter::kFelixHostname)), loop_,
-                      [this](store::StoreEvent event) { handle(std::move(event)); });
+      store_->subscribe(model::agent_prefixes(options_.running.resolved.text(config::Parameter::kFelixHostname)), loop_,
+                        [this](store::StoreEvent event) { handle(std::move(event)); });
 }
 
 void Intake::report_health() {
@@ -213,6 +220,7 @@ void Intake::on(const store::SnapshotDone& event) {
   pools_changed_ = true;
   pools_before_.clear();
   bgp_before_.clear();
+  reading_again_ = false;
   flush();
   check_configuration();
   send_bgp(true);
@@ -372,7 +380,8 @@ void Intake::note_calculation_problems() {
 void Intake::send_bgp(bool in_sync) {
   // BIRD keeps what it has until the next agent's tunnels are up: with the pools' new modes it might drop routes that
   // nobody has replaced yet.
-  if (leaving_) return;
+  if (leaving_ || reading_again_) return;
+  bgp_.after = orders_;
   bgp_.in_sync = in_sync;
   if (bgp_.updates.empty() && !in_sync) return;
   sinks_.bgp(std::exchange(bgp_, {}));
@@ -403,9 +412,28 @@ void Intake::note_configuration_errors(const config::Diagnostics& diagnostics) {
   report_health();
 }
 
+void Intake::order_tunnels() {
+  std::vector<config::PoolModes> modes;
+  for (const auto& [name, pool] : pools_) {
+    modes.push_back({pool.first, pool.second.first ? "Always" : "Never", pool.second.second ? "Always" : "Never"});
+  }
+  const config::Encapsulation now = config::encapsulation(options_.running.resolved, modes);
+  if (std::exchange(options_.encapsulation, now) != now) {
+    log_.info("tunnel.pools", "The IP pools ask for another set of tunnels",
+              {{"ipip", now.ipip}, {"vxlan_v4", now.vxlan_v4}, {"vxlan_v6", now.vxlan_v6}});
+  }
+  sinks_.tunnels({now, ++orders_});
+  const calc::RouteSource source = route_source(options_.running.resolved, now);
+  if (source == calc::RouteSource::kNone || calculator_.routes() != calc::RouteSource::kNone) return;
+  calculator_.begin_routes(source);
+  reading_again_ = true;
+  read_again();
+}
+
 void Intake::check_configuration() {
-  if (in_snapshot_ || (!tracker_.dirty() && !pools_changed_)) return;
-  pools_changed_ = false;
+  if (in_snapshot_) return;
+  if (std::exchange(pools_changed_, false)) order_tunnels();
+  if (!tracker_.dirty()) return;
   config::Configuration now = tracker_.evaluate();
   if (!now.datastore_ready) return leave(ShutdownCause::kDatastoreUnready, "ClusterInformation says not ready");
   note_configuration_errors(now.diagnostics);
@@ -418,13 +446,6 @@ void Intake::check_configuration() {
   }
   if (!effect.restart.empty()) {
     return leave(ShutdownCause::kConfigChanged, std::string(info(effect.restart.front()).name) + " has changed");
-  }
-  std::vector<config::PoolModes> modes;
-  for (const auto& [name, pool] : pools_) {
-    modes.push_back({pool.first, pool.second.first ? "Always" : "Never", pool.second.second ? "Always" : "Never"});
-  }
-  if (config::encapsulation(now.resolved, modes) != options_.encapsulation) {
-    return leave(ShutdownCause::kEncapsulationChanged, "the IP pools ask for another set of tunnels");
   }
   const bool timeouts = now.resolved.durations(config::Parameter::kHealthTimeoutOverrides) !=
                         options_.running.resolved.durations(config::Parameter::kHealthTimeoutOverrides);

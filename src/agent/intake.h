@@ -3,6 +3,13 @@
 //   store events ─► Decoder ─┬─► Calculator ─► Sinks::output          (kernel thread)
 //                            ├─► BgpUpdates  ─► Sinks::bgp            (edge thread)
 //                            └─► ConfigTracker ─► leave, or Sinks::timeouts (what may change while running)
+//                                and the pools ─► Sinks::tunnels        (kernel thread)
+//
+// Pools decide about tunnels, and both the kernel thread and BIRD's follow them. Which goes first is told by numbers:
+// each change of pools is an order to the kernel thread, and the BgpUpdates of that change name it in `after`.
+//
+// Where a host that has made no routes itself comes to make them (the first VXLAN pool), the datastore is read again:
+// without need nobody keeps the addresses of the whole cloud.
 //
 // Decoding and calculating share one thread: the store receives on its own, so a page is fetched while the one before
 // it is decoded, and the next is only asked for when this one is done; nothing piles up between the two. Everything on
@@ -38,8 +45,14 @@ struct BgpUpdates {
   bool resync = false;  // forget everything first
   std::map<std::string, model::Update> updates;
   bool in_sync = false;
+  std::uint64_t after = 0;  // to be followed when the kernel thread has carried out this order
 };
 void fold(BgpUpdates& pending, BgpUpdates&& later);
+
+struct TunnelOrder {
+  config::Encapsulation encapsulation;
+  std::uint64_t number = 0;
+};
 
 class Intake {
  public:
@@ -50,10 +63,10 @@ class Intake {
   struct Options {
     config::Configuration running;        // what the agent was started with
     config::Encapsulation encapsulation;  // likewise
-    calc::RouteSource routes = calc::RouteSource::kNone;
   };
   struct Sinks {
     std::function<void(calc::Output)> output;
+    std::function<void(TunnelOrder)> tunnels;  // after the output that the same change has caused
     std::function<void(BgpUpdates)> bgp;
     std::function<void(config::DurationMap)> timeouts;  // HealthTimeoutOverrides have changed
     std::function<void(ShutdownCause, std::string)> leave;
@@ -88,6 +101,8 @@ class Intake {
   void flush();
   void send_bgp(bool in_sync);
   void check_configuration();
+  void order_tunnels();
+  void read_again();
   void leave(ShutdownCause cause, std::string why);
   void note_configuration_errors(const config::Diagnostics& diagnostics);
   void note_problems(const std::string& object, bool removed, const std::vector<model::Diagnostic>& problems);
@@ -110,6 +125,8 @@ class Intake {
   std::map<std::string, model::DocumentChange> bgp_known_;   // BGP's own documents, as last read
   std::map<std::string, model::DocumentChange> bgp_before_;  // likewise, before the snapshot that is being read
   bool pools_changed_ = false;
+  std::uint64_t orders_ = 0;
+  bool reading_again_ = false;                // BIRD stays as it is until the agent's routes are known
   config::Diagnostics configuration_errors_;  // why the configuration in force is not the one in the datastore
   bool synced_once_ = false;
   bool in_snapshot_ = false;
@@ -119,6 +136,7 @@ class Intake {
   std::vector<model::Diagnostic> calculation_problems_;  // as last logged
   std::unique_ptr<Metrics> metrics_;
   base::TimerId health_timer_{};
+  store::Store* store_ = nullptr;
   std::unique_ptr<store::Subscription> subscription_;
 };
 

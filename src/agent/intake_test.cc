@@ -50,6 +50,7 @@ struct Fixture {
   base::Interner names;
   store::MemoryStore store{loop};
   std::vector<calc::Output> outputs;
+  std::vector<TunnelOrder> orders;
   BgpUpdates bgp;
   std::vector<std::pair<ShutdownCause, std::string>> leaves;
   config::DurationMap timeouts;
@@ -69,6 +70,7 @@ struct Fixture {
         loop, log, metrics, health, names, tracker(), Intake::Options{first.evaluate(), {}},
         Intake::Sinks{
             .output = [this](calc::Output output) { outputs.push_back(std::move(output)); },
+            .tunnels = [this](TunnelOrder order) { orders.push_back(order); },
             .bgp = [this](BgpUpdates updates) { fold(bgp, std::move(updates)); },
             .timeouts = [this](config::DurationMap t) { timeouts = std::move(t); },
             .leave = [this](ShutdownCause cause, std::string why) { leaves.emplace_back(cause, std::move(why)); }});
@@ -251,8 +253,7 @@ TEST(Intake, ConfigurationChanges) {
        ShutdownCause::kDatastoreUnready},
       {"gone", kCluster, std::nullopt, ShutdownCause::kDatastoreUnready},
       {"encapsulation", kRoot + "ippools/p",
-       R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})",
-       ShutdownCause::kEncapsulationChanged},
+       R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Always"}})", std::nullopt},
       {"no encapsulation", kRoot + "ippools/p",
        R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","ipipMode":"Never"}})", std::nullopt},
   };
@@ -270,6 +271,64 @@ TEST(Intake, ConfigurationChanges) {
     }
     EXPECT_EQ(f.timeouts.size(), std::string_view(c.name) == "live" ? 1u : 0u) << c.name;
   }
+}
+
+std::string pool(const std::string& modes) {
+  return R"({"kind":"IPPool","metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16",)" + modes + "}}";
+}
+
+// BIRD's news come after the order to the kernel thread that the same change made.
+TEST(Intake, PoolsOrderTunnelsWithoutARestart) {
+  Fixture f;
+  f.start();
+  ASSERT_EQ(f.orders.size(), 1u);
+  EXPECT_FALSE(f.orders[0].encapsulation.ipip);
+  EXPECT_EQ(f.bgp.after, f.orders[0].number);
+  f.bgp = {};
+  f.store.write(kRoot + "ippools/p", pool(R"("ipipMode":"Always")"));
+  f.settle();
+  ASSERT_EQ(f.orders.size(), 2u);
+  EXPECT_TRUE(f.orders[1].encapsulation.ipip);
+  EXPECT_EQ(f.bgp.after, f.orders[1].number);
+  EXPECT_TRUE(f.bgp.updates.contains("pool/p"));
+  f.bgp = {};
+  f.store.write(kRoot + "ippools/p", pool(R"("ipipMode":"CrossSubnet")"));
+  f.settle();
+  ASSERT_EQ(f.orders.size(), 3u) << "other routes, perhaps: BIRD waits for them";
+  EXPECT_EQ(f.bgp.after, f.orders[2].number);
+  f.bgp = {};
+  f.store.write(endpoint_key("h1"), endpoint("h1"));
+  f.settle();
+  EXPECT_EQ(f.orders.size(), 3u) << "no business of guests";
+  EXPECT_TRUE(f.leaves.empty());
+}
+
+// Nobody has kept the addresses of other hosts' guests until the agent has to make routes to them.
+TEST(Intake, TheFirstVxlanPoolReadsTheDatastoreAgain) {
+  Fixture f;
+  f.start({{kRoot + "ippools/p", pool(R"("ipipMode":"Never")")},
+           {kRoot + "nodes/h2", R"({"metadata":{"name":"h2"},"spec":{"bgp":{"ipv4Address":"192.0.2.2/24"}}})"},
+           {endpoint_key("h2"), endpoint("h2")}});
+  ASSERT_EQ(f.outputs.size(), 1u);
+  EXPECT_TRUE(std::get<calc::Snapshot>(f.outputs[0]).all.routes.empty());
+  f.bgp = {};
+  f.store.write(kRoot + "ippools/p", pool(R"("vxlanMode":"Always")"));
+  f.settle();
+  const base::Prefix guest = *base::parse_cidr("10.65.0.2/32");
+  ASSERT_TRUE(std::get<calc::Delta>(f.outputs.back()).changes.routes.contains(guest)) << f.log.lines;
+  const calc::ClusterRoute& route = std::get<calc::Delta>(f.outputs.back()).changes.routes.at(guest);
+  EXPECT_EQ(route.pool, calc::PoolKind::kVxlan);
+  EXPECT_EQ(route.node_address, *base::parse_address("192.0.2.2"));
+  EXPECT_TRUE(f.orders.back().encapsulation.vxlan_v4);
+  EXPECT_TRUE(f.bgp.resync);
+  EXPECT_EQ(f.bgp.after, f.orders.back().number) << "BIRD gives its routes up after the agent has made them";
+  const std::size_t orders = f.orders.size();
+  f.store.write(kRoot + "ippools/p", pool(R"("ipipMode":"Never")"));
+  f.store.write(kRoot + "ippools/p", pool(R"("vxlanMode":"Always")"));
+  f.settle();
+  EXPECT_GT(f.orders.size(), orders);
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_resyncs_started 2\n")) << "once is enough";
+  EXPECT_TRUE(f.leaves.empty());
 }
 
 // The defaults may be the opposite of what is meant: rather the last configuration that could be read.

@@ -88,12 +88,16 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
     log.warning("kernel.no_nftables",
                 "The nftables back end does not exist yet; iptables is used, with the nftables parameters");
   }
+  side->config_ = config;
   side->paths_ = {config::region_text(config), config.text(P::kFelixHostname)};
 
   render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
   if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened)
     return base::fail(std::move(opened).error());
-  side->keep_rules_of_old_tunnels(render);
+  const render::TunnelRules found = side->old_tunnels(render.ipip_tunnel);
+  render.tunnels.ipip |= found.ipip;
+  render.tunnels.vxlan_v4 |= found.vxlan_v4;
+  render.tunnels.vxlan_v6 |= found.vxlan_v6;
   if (auto opened = side->open_monitor(config); !opened) return base::fail(std::move(opened).error());
   side->mtu_at_start_ = side->current_mtu();
   const kernel::Mtus mtus = agent::mtus(config, options.encapsulation, side->mtu_at_start_);
@@ -101,6 +105,7 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   dataplane::Settings settings = dataplane_settings(config, render);
   settings.workload.rp_filter = kernel::default_rp_filter(ports.sysctl);
   settings.tunnels = tunnel_settings(config, options.encapsulation, mtus);
+  settings.tunnels.found = found;
   if (settings.tunnels.any()) settings.workload.largest_mtu = mtus.workload;
   auto plane =
       dataplane::Dataplane::create(loop, log, metrics, std::move(settings),
@@ -119,6 +124,16 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   side->heartbeat_ = std::make_unique<Heartbeat>(loop, config.duration(P::kReportingIntervalSecs),
                                                  [s = side.get()] { s->sinks_.beat(); });
   return side;
+}
+
+void KernelSide::order(const TunnelOrder& order) {
+  const kernel::Mtus mtus = agent::mtus(config_, order.encapsulation, mtu_at_start_);
+  dataplane::TunnelSettings settings = tunnel_settings(config_, order.encapsulation, mtus);
+  const std::uint32_t largest = settings.any() ? mtus.workload : 0;
+  plane_->set_tunnels(std::move(settings), largest, order.number);
+  kernel::HostSettings host;
+  host.workload_mtu = mtus.workload;
+  (void)kernel::write_mtu_file(host, log_);  // says itself what goes wrong
 }
 
 base::Result<> KernelSide::open_ports(const config::Resolved& config, bool ipv6, render::Features& features) {
@@ -181,21 +196,20 @@ base::Result<> KernelSide::open_monitor(const config::Resolved& config) {
 
 // A tunnel that no pool uses any more goes on taking packets for a while (dataplane::Tunnels), and then still from
 // known hosts only.
-void KernelSide::keep_rules_of_old_tunnels(render::Settings& render) {
+render::TunnelRules KernelSide::old_tunnels(const std::optional<base::IpAddress>& ipip_address) const {
   const auto there = [this](std::string_view name) -> std::optional<reconcile::DeviceState> {
     const auto device = ports_->devices->read(name);
     return device && *device && (*device)->up ? *device : std::nullopt;
   };
-  for (const base::Family family : render::kFamilies) {
-    bool& on = family == base::Family::kIpv4 ? render.vxlan_v4 : render.vxlan_v6;
-    on = on || there(dataplane::vxlan_device(family)).has_value();
-  }
+  render::TunnelRules found;
+  found.vxlan_v4 = there(dataplane::vxlan_device(base::Family::kIpv4)).has_value();
+  found.vxlan_v6 = there(dataplane::vxlan_device(base::Family::kIpv6)).has_value();
   // tunl0 is everybody's: ours only with our address on it.
   const auto tunnel = there(dataplane::kIpipDevice);
-  if (!tunnel || !render.ipip_tunnel) return;
-  const base::Prefix own = base::Prefix::host(*render.ipip_tunnel);
-  render.ipip =
-      render.ipip || std::find(tunnel->addresses.begin(), tunnel->addresses.end(), own) != tunnel->addresses.end();
+  if (!tunnel || !ipip_address) return found;
+  const base::Prefix own = base::Prefix::host(*ipip_address);
+  found.ipip = std::find(tunnel->addresses.begin(), tunnel->addresses.end(), own) != tunnel->addresses.end();
+  return found;
 }
 
 // What the monitor has said before there was a data plane to hear it.
@@ -329,7 +343,7 @@ void KernelSide::on_in_sync() {
   loop_.post([this] { sinks_.in_sync(); });
 }
 
-void KernelSide::on_tunnels_ready() { sinks_.tunnels_ready(); }
+void KernelSide::on_tunnels_ready(std::uint64_t order) { sinks_.tunnels_ready(order); }
 
 void KernelSide::on_failed(const base::Error& error) { sinks_.failed(error); }
 

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "agent/health.h"
+#include "agent/intake.h"
 #include "agent/process_status.h"
 #include "agent/status_keys.h"
 #include "base/log.h"
@@ -49,7 +50,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
     std::function<void(StatusChanges)> files;  // status files by name, with their contents; may be empty
     std::function<void()> first_turn;
     std::function<void()> in_sync;
-    std::function<void()> tunnels_ready;
+    std::function<void(std::uint64_t)> tunnels_ready;  // an order's number
     std::function<void()> beat;
     std::function<void(std::string)> mtu_changed;
     std::function<void(base::Error)> failed;
@@ -62,6 +63,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   ~KernelSide() override;
 
   void update(const calc::Output& output) { plane_->update(output); }
+  void order(const TunnelOrder& order);
 
   void on_link(const kernel::Link& link) override;
   void on_link_gone(const std::string& name, kernel::IfIndex index) override;
@@ -75,7 +77,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   void on_host_status(const model::HostEndpointKey& key, std::optional<dataplane::EndpointStatus> status) override;
   void on_first_turn() override;
   void on_in_sync() override;
-  void on_tunnels_ready() override;
+  void on_tunnels_ready(std::uint64_t order) override;
   void on_failed(const base::Error& error) override;
 
  private:
@@ -85,7 +87,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   base::Result<> open_ports(const config::Resolved& config, bool ipv6, render::Features& features);
   base::Result<> open_monitor(const config::Resolved& config);
   base::Result<> prepare_host(const Options& options, bool ipv6, std::uint32_t workload_mtu);
-  void keep_rules_of_old_tunnels(render::Settings& render);
+  render::TunnelRules old_tunnels(const std::optional<base::IpAddress>& ipip_address) const;
   void take_over();
   void catch_up();
   void report_health();
@@ -100,6 +102,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   HealthAggregator& health_;
   Sinks sinks_;
   StatusPaths paths_;
+  config::Resolved config_;
   std::unique_ptr<KernelPorts> ports_;
   std::unique_ptr<dataplane::Dataplane> plane_;
   std::unique_ptr<kernel::LinkMonitor> monitor_;

@@ -4,6 +4,7 @@
 #include "agent/settings_map.h"
 #include "base/path_metric.h"
 #include "os/memory.h"
+#include "os/pause.h"
 #include "os/random.h"
 
 namespace agent {
@@ -44,6 +45,11 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
   if (*dhcp) {
     r->dhcp_service_ = std::make_unique<dhcp::Service>(r->dhcp_.loop(), world.log, world.metrics, **dhcp);
   }
+  // In a directory the Nodes are files that the operator writes, each host has its own, and nobody allocates.
+  if (r->start_.datastore.uses_etcd() && config.text(P::kTunnelAddressMode) == "Enabled") {
+    r->tunnel_keeper_ = std::make_unique<ipam::TunnelKeeper>(r->tunnels_.loop(), world.log, world.metrics,
+                                                             paths.hostname, os::make_jitter(), os::pause);
+  }
 
   auto kernel =
       KernelSide::create(r->kernel_.loop(), world.log, world.metrics, world.health,
@@ -53,10 +59,9 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
 
   config::ConfigTracker tracker(r->start_.local.sources, r->start_.local.diagnostics, r->start_.local.system_hostname,
                                 host_probe(), node_selector_predicate());
-  r->intake_ = std::make_unique<Intake>(
-      r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
-      Intake::Options{r->start_.configuration, r->start_.encapsulation, route_source(config, r->start_.encapsulation)},
-      r->intake_sinks());
+  r->intake_ =
+      std::make_unique<Intake>(r->calc_.loop(), world.log, world.metrics, world.health, r->names_, std::move(tracker),
+                               Intake::Options{r->start_.configuration, r->start_.encapsulation}, r->intake_sinks());
   return r;
 }
 
@@ -80,7 +85,7 @@ KernelSide::Sinks Running::kernel_sinks() {
                   os::release_unused_memory();  // starting needs more than running does
                 });
               },
-          .tunnels_ready = [this] { edge_.loop().post([this] { bgp_->release(); }); },
+          .tunnels_ready = [this](std::uint64_t order) { edge_.loop().post([this, order] { bgp_->release(order); }); },
           .beat = [this] { edge_.loop().post([this] { process_status_->beat(); }); },
           .mtu_changed = [this](std::string why) { world_.leave(ShutdownCause::kConfigChanged, std::move(why)); },
           .failed = [this](const base::Error& error) { world_.leave(ShutdownCause::kFatal, error.text()); }};
@@ -88,6 +93,7 @@ KernelSide::Sinks Running::kernel_sinks() {
 
 Intake::Sinks Running::intake_sinks() {
   return {.output = [this](calc::Output output) { to_kernel_.push({std::move(output), calc_.loop().now()}); },
+          .tunnels = [this](TunnelOrder order) { to_kernel_.push({calc::Delta{}, calc_.loop().now(), order}); },
           .bgp = [this](BgpUpdates updates) { to_bgp_.push(std::move(updates)); },
           .timeouts = [this](config::DurationMap timeouts) { world_.health.set_overrides(std::move(timeouts)); },
           .leave = world_.leave};
@@ -96,6 +102,7 @@ Intake::Sinks Running::intake_sinks() {
 void Running::take_output(Calculated calculated) {
   hand_over_.observe(std::chrono::duration<double>(kernel_.loop().now() - calculated.at).count());
   kernel_side_->update(calculated.output);
+  if (calculated.tunnels) kernel_side_->order(*calculated.tunnels);
 }
 
 void Running::take_statuses(StatusChanges changes) {
@@ -127,6 +134,10 @@ void Running::start() {
     dhcp_.loop().post([this] { dhcp_service_->start(*start_.store); });
     dhcp_.start();
   }
+  if (tunnel_keeper_) {
+    tunnels_.loop().post([this] { tunnel_keeper_->start(*start_.store); });
+    tunnels_.start();
+  }
   calc_.loop().post([this] { intake_->start(*start_.store); });
   calc_.start();
 }
@@ -135,11 +146,13 @@ Running::~Running() {
   calc_.stop();
   kernel_.stop();
   dhcp_.stop();
+  tunnels_.stop();
   edge_.stop();
   // The subscription and all requests end before the store does, the store before the loops it answers on.
   intake_.reset();
   kernel_side_.reset();
   dhcp_service_.reset();
+  tunnel_keeper_.reset();
   bgp_.reset();
   process_status_.reset();
   endpoint_status_.reset();

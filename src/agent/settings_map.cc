@@ -99,9 +99,7 @@ render::Settings render_settings(const config::Resolved& resolved, const config:
   out.metadata_port = static_cast<std::uint16_t>(resolved.integer(P::kMetadataPort));
   out.failsafe_inbound = failsafe(resolved.ports(P::kFailsafeInboundHostPorts));
   out.failsafe_outbound = failsafe(resolved.ports(P::kFailsafeOutboundHostPorts));
-  out.ipip = encapsulation.ipip;
-  out.vxlan_v4 = encapsulation.vxlan_v4;
-  out.vxlan_v6 = encapsulation.vxlan_v6;
+  out.tunnels = {encapsulation.ipip, encapsulation.vxlan_v4, encapsulation.vxlan_v6};
   out.vxlan_port = static_cast<std::uint16_t>(resolved.integer(P::kVXLANPort));
   out.ipip_tunnel = resolved.address(P::kIpInIpTunnelAddr);
   out.vxlan_tunnel_v4 = resolved.address(P::kIPv4VXLANTunnelAddr);

@@ -6,8 +6,7 @@ namespace agent {
 
 int exit_status(ShutdownCause cause) {
   switch (cause) {
-    case ShutdownCause::kConfigChanged:
-    case ShutdownCause::kEncapsulationChanged: return kExitRestart;
+    case ShutdownCause::kConfigChanged: return kExitRestart;
     case ShutdownCause::kDatastoreUnready:
     case ShutdownCause::kFatal:
     case ShutdownCause::kSignal: return kExitFailure;
@@ -18,7 +17,6 @@ int exit_status(ShutdownCause cause) {
 std::string_view to_string(ShutdownCause cause) {
   switch (cause) {
     case ShutdownCause::kConfigChanged: return "config changed";
-    case ShutdownCause::kEncapsulationChanged: return "encapsulation changed";
     case ShutdownCause::kDatastoreUnready: return "datastore became unready";
     case ShutdownCause::kFatal: return "fatal error";
     case ShutdownCause::kSignal: return "signal";

@@ -13,7 +13,6 @@ namespace agent {
 
 enum class ShutdownCause {
   kConfigChanged,  // parameter, SIGHUP, host MTU
-  kEncapsulationChanged,
   kDatastoreUnready,
   kFatal,   // bad configuration while running, a part that cannot go on
   kSignal,  // SIGTERM, SIGINT

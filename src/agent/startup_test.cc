@@ -287,7 +287,7 @@ TEST(SettingsMap, EveryRenderSetting) {
   const render::Settings r = render_settings(config::resolve(sources, "h", {}).resolved, {.ipip = true}, {}, true);
   EXPECT_TRUE(r.openstack);
   EXPECT_FALSE(r.ipv6);
-  EXPECT_TRUE(r.ipip);
+  EXPECT_TRUE(r.tunnels.ipip);
   EXPECT_EQ(r.insert_mode, render::InsertMode::kAppend);
   EXPECT_EQ(r.filter_allow, render::AllowAction::kReturn);
   EXPECT_EQ(r.mangle_allow, render::AllowAction::kAccept);

@@ -297,7 +297,6 @@ struct Leaving {
 
 TEST(Shutdown, CausesAndStatuses) {
   for (const auto& [cause, status] : {std::pair{ShutdownCause::kConfigChanged, 129},
-                                      {ShutdownCause::kEncapsulationChanged, 129},
                                       {ShutdownCause::kDatastoreUnready, 1},
                                       {ShutdownCause::kFatal, 1}}) {
     Leaving l;

@@ -181,6 +181,9 @@ void Calculator::keep(const model::Update& update) {
   std::visit([&](const auto& change) { stages_->keep(change); }, update);
 }
 
+void Calculator::begin_routes(RouteSource source) { stages_->routes.begin(source); }
+RouteSource Calculator::routes() const { return stages_->routes.source(); }
+
 void Calculator::in_sync() { stages_->in_sync = true; }
 void Calculator::resync_begin() { stages_->resync_begin(); }
 void Calculator::resync_end() { stages_->resync_end(); }

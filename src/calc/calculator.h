@@ -51,6 +51,11 @@ class Calculator {
   // The update's own value is not looked at.
   void keep(const model::Update& update);
 
+  // From now on State::routes come from `source`. Complete after a resync, which the caller has to begin.
+  // REQUIRES: routes() is kNone.
+  void begin_routes(RouteSource source);
+  RouteSource routes() const;
+
   void in_sync();
   void resync_begin();
   void resync_end();

@@ -26,13 +26,6 @@ reconcile::RouteOwnership ownership(const Settings& settings, base::Family famil
   return out;
 }
 
-// Entries on a VXLAN device that is not used any more stay while it does.
-reconcile::NeighbourOwnership arp_ownership(const Settings& settings) {
-  reconcile::NeighbourOwnership out{base::Family::kIpv4, settings.render.interface_prefixes, {}};
-  if (settings.tunnels.vxlan_v4) out.own_interfaces.emplace_back(vxlan_device(base::Family::kIpv4));
-  return out;
-}
-
 kernel::IptablesSyncerOptions rules_options(const Settings& settings, base::Family family) {
   kernel::IptablesSyncerOptions options;
   options.family = family;
@@ -101,9 +94,10 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
               ? nullptr
               : std::make_unique<FamilyPlane>(loop, log, metrics, settings_, ports, *ports.iptables_v6,
                                               hooks_of(renderer_), base::Family::kIpv6)),
-      arp_(ports.neighbours, arp_ownership(settings_)),
+      arp_(ports.neighbours, {base::Family::kIpv4, settings_.render.interface_prefixes, {}}),
       interfaces_(settings_.workload, {v4_->routes, v6_ ? &v6_->routes : nullptr, arp_, ports.sysctl, ports.devices},
                   log),
+      tunnel_rules_(settings_.render.tunnels),
       path_(metrics),
       apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
       first_apply_time_(
@@ -145,6 +139,27 @@ void Dataplane::update(const calc::Output& output) {
   take(changes);
   path_.render.observe(seconds(loop_.now() - started));
   snapshot_seen_ = snapshot_seen_ || snapshot;
+  schedule();
+}
+
+void Dataplane::set_tunnels(TunnelSettings tunnels, std::uint32_t largest_mtu, std::uint64_t order) {
+  tunnels_ordered_ = order;
+  interfaces_.set_largest_mtu(largest_mtu);
+  if (tunnels_) {
+    tunnels_->change(std::move(tunnels));
+    follow_tunnels(tunnels_->rules());
+  } else {
+    follow_tunnels({tunnels.ipip, tunnels.vxlan_v4, tunnels.vxlan_v6});
+  }
+  schedule();
+}
+
+// Rules come before the device that they guard, and go after it.
+void Dataplane::follow_tunnels(render::TunnelRules now) {
+  if (now == tunnel_rules_) return;
+  tunnel_rules_ = now;
+  tunnel_rules_since_ = last_turn_ + 1;
+  take(renderer_.set_tunnels(now));
   schedule();
 }
 
@@ -289,12 +304,20 @@ void Dataplane::turn() {
   }
 
   const base::Instant routes_started = loop_.now();
-  if (tunnels_) note(turn, tunnels_->apply(), "tunnels");
-  turn.tunnels_ready = !tunnels_ || tunnels_->ready();
+  if (tunnels_) {
+    note(turn, tunnels_->apply(), "tunnels");
+    follow_tunnels(tunnels_->rules());
+  }
+  bool ready = !tunnels_ || tunnels_->ready();
   note(turn, arp_.apply(), "static ARP");
   if (settings_.program_routes) {
-    for (FamilyPlane* plane : planes_) note(turn, plane->routes.apply(), "routes");
+    for (FamilyPlane* plane : planes_) {
+      const kernel::ApplyReport report = plane->routes.apply();
+      ready = ready && !report.retry;
+      note(turn, report, "routes");
+    }
   }
+  if (ready) turn.tunnels_ready = tunnels_ordered_;
   note(turn, interfaces_.configure(), "sysctls");
   path_.routes.observe(seconds(loop_.now() - routes_started));
 }
@@ -310,6 +333,7 @@ void Dataplane::rules_done(std::uint64_t number, FamilyPlane& plane, std::uint64
   if (--turn.pending > 0) return;
   if (writes().rules != turn.restores_before) path_.rules.observe(seconds(loop_.now() - turn.rules_started));
   if (!turn.unwritten) written_turn_ = number;
+  if (tunnels_ && written_turn_ >= tunnel_rules_since_ && tunnels_->guard(tunnel_rules_)) schedule();
   end_of_turn(turn);
   turns_.erase(number);
 }
@@ -337,7 +361,10 @@ void Dataplane::end_of_turn(Turn& turn) {
   } else {
     apply_time_.observe(took);
   }
-  if (turn.tunnels_ready && !std::exchange(tunnels_told_, true)) listener_.on_tunnels_ready();
+  if (turn.tunnels_ready > tunnels_told_) {
+    tunnels_told_ = turn.tunnels_ready;
+    listener_.on_tunnels_ready(tunnels_told_);
+  }
   known_problems_ = std::move(turn.problems);
   clean_ = turn.clean;
   if (clean_) {
@@ -370,7 +397,7 @@ void Dataplane::arm_retry(const Turn& turn) {
   std::optional<base::Duration> after = turn.retry_after;
   if (!turn.clean) {
     backoff_ = backoff_ == base::Duration{} ? kFirstRetry : std::min(backoff_ * 2, kLastRetry);
-    after = std::max(after.value_or(backoff_), backoff_);
+    after = std::min(after.value_or(backoff_), backoff_);
   }
   if (!after) return;
   loop_.cancel(retry_timer_);

@@ -85,8 +85,9 @@ class Listener {
   virtual void on_first_turn() = 0;
   // After the first turn that left nothing: the kernel is as wanted.
   virtual void on_in_sync() = 0;
-  // Once: tunnels are up and routes lead into them, as far as they can be had. BIRD may now stop making these routes.
-  virtual void on_tunnels_ready() {}
+  // What Dataplane::set_tunnels() has ordered, and the routes calculated before it, is in the kernel as far as it can
+  // be had, and other hosts have had their time. BIRD may now make the routes that follow from the order.
+  virtual void on_tunnels_ready(std::uint64_t /*order*/) {}
   // Interfaces can no longer be watched: the process must start afresh.
   virtual void on_failed(const base::Error& error) = 0;
 };
@@ -114,6 +115,9 @@ class Dataplane final : public kernel::LinkListener {
   Dataplane& operator=(const Dataplane&) = delete;
 
   void update(const calc::Output& output);
+  // Another set of tunnels, or the same again. `largest_mtu` as in WorkloadSettings. Orders count upwards; that of a
+  // later call covers all before it.
+  void set_tunnels(TunnelSettings tunnels, std::uint32_t largest_mtu, std::uint64_t order);
 
   void on_link(const kernel::Link& link) override;
   void on_link_gone(const std::string& name, kernel::IfIndex index) override;
@@ -145,10 +149,10 @@ class Dataplane final : public kernel::LinkListener {
     base::Instant started{};
     base::Instant rules_started{};
     std::uint64_t restores_before = 0;
-    int pending = 0;             // families whose rules are not in yet
-    bool clean = true;           // nothing left to retry
-    bool unwritten = false;      // a table could not be read or written
-    bool tunnels_ready = false;  // and the routes into them written
+    int pending = 0;                  // families whose rules are not in yet
+    bool clean = true;                // nothing left to retry
+    bool unwritten = false;           // a table could not be read or written
+    std::uint64_t tunnels_ready = 0;  // the order that is carried out: devices, and the routes into them
     std::optional<base::Duration> retry_after;
     std::set<std::string> problems;
   };
@@ -164,6 +168,7 @@ class Dataplane final : public kernel::LinkListener {
   void track_workloads(const calc::Output& output);
   void follow_interfaces(const std::set<std::string>& names);
 
+  void follow_tunnels(render::TunnelRules now);
   bool may_write() const { return snapshot_seen_ && links_in_sync_; }
   void schedule();
   void turn();
@@ -201,7 +206,10 @@ class Dataplane final : public kernel::LinkListener {
   std::uint64_t written_turn_ = 0;        // the last one whose rules are in, and so are those of all before
   bool clean_ = true;                     // the turn that ended last left nothing
   std::set<std::string> known_problems_;  // of the turn that ended last: logged already
-  bool tunnels_told_ = false;
+  render::TunnelRules tunnel_rules_;      // wanted
+  std::uint64_t tunnel_rules_since_ = 1;  // the turn that writes them
+  std::uint64_t tunnels_ordered_ = 0;
+  std::uint64_t tunnels_told_ = 0;
   base::Duration backoff_{};
   base::TimerId retry_timer_{};
   base::TimerId sets_timer_{};

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernel/device_fake.h"
 #include "kernel/ipset_fake.h"
 #include "kernel/iptables_fake.h"
 #include "kernel/neighbour_fake.h"
@@ -32,11 +33,13 @@ struct Told final : Listener {
   void on_host_status(const model::HostEndpointKey&, std::optional<EndpointStatus>) override {}
   void on_first_turn() override { ++first_turns; }
   void on_in_sync() override { ++in_syncs; }
+  void on_tunnels_ready(std::uint64_t order) override { tunnels_ready.push_back(order); }
   void on_failed(const base::Error&) override {}
   std::map<std::string, EndpointStatus> statuses;
   std::vector<std::string> history;
   int first_turns = 0;
   int in_syncs = 0;
+  std::vector<std::uint64_t> tunnels_ready;
 };
 
 struct CountingLog final : base::Log {
@@ -64,8 +67,8 @@ struct World {
   }
   void make() {
     plane.reset();
-    auto made =
-        Dataplane::create(loop, log, metrics, settings, {sets, routes, cleaner, neighbours, sysctl, v4, nullptr}, told);
+    auto made = Dataplane::create(loop, log, metrics, settings,
+                                  {sets, routes, cleaner, neighbours, sysctl, v4, nullptr, &devices, &fdb}, told);
     plane = std::move(*made);
   }
 
@@ -101,6 +104,8 @@ struct World {
   kernel::FakeConntrackCleaner cleaner;
   kernel::FakeNeighbours neighbours;
   kernel::FakeSysctl sysctl;
+  kernel::FakeDevices devices;
+  kernel::FakeFdb fdb;
   kernel::FakeIptables v4{loop};
   Told told;
   Settings settings;
@@ -272,6 +277,55 @@ TEST(Dataplane, ARefusedRuleIsLoggedOnce) {
     w.loop.advance(seconds(1));
   }
   EXPECT_LE(w.log.events["dataplane.refused"], 4);  // one for each chain
+}
+
+// Rules first, then the device, then time for the others, then BIRD; and all of it back.
+TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
+  World w;
+  w.settings.render.ipip_tunnel = *base::parse_address("10.65.9.1");
+  w.make();
+  w.devices.devices["tap1"] = {
+      .name = "tap1", .index = 7, .kind = reconcile::DeviceKind::kOther, .up = true, .mtu = 1500, .addresses = {}};
+  // The monitor would say what happens to devices.
+  w.devices.on_change = [&](const reconcile::DeviceState& d) {
+    w.loop.post([&w, d] {
+      w.plane->on_link({.name = d.name, .index = d.index, .admin_up = d.up, .running = d.up, .mtu = d.mtu});
+    });
+  };
+  w.start();
+  w.loop.advance(seconds(1));
+  ASSERT_TRUE(w.told.tunnels_ready.empty());
+  const auto guarded = [&] {
+    const auto& rules = w.v4.table("filter").at("cali-INPUT");
+    return std::ranges::any_of(rules, [](const std::string& rule) { return rule.find("Drop IPIP") != rule.npos; });
+  };
+  const auto is_up = [&] { return w.devices.devices.contains("tunl0") && w.devices.devices.at("tunl0").up; };
+  TunnelSettings tunnels;
+  tunnels.ipip = true;
+  tunnels.ipip_mtu = 1480;
+  tunnels.ipip_address = *base::parse_address("10.65.9.1");
+  w.v4.fail_restores = 3;
+  w.plane->set_tunnels(tunnels, 1480, 1);
+  for (int i = 0; i < 60'000 && !is_up(); ++i) {
+    w.loop.advance(milliseconds(1));
+    EXPECT_TRUE(guarded() || !is_up());
+  }
+  ASSERT_TRUE(is_up());
+  EXPECT_TRUE(w.told.tunnels_ready.empty());
+  w.loop.advance(Tunnels::kListenFirst - milliseconds(1));
+  EXPECT_TRUE(w.told.tunnels_ready.empty());
+  w.loop.advance(seconds(1));
+  EXPECT_THAT(w.told.tunnels_ready, ::testing::ElementsAre(1u));
+  EXPECT_EQ(w.devices.devices.at("tap1").mtu, 1480u);
+
+  tunnels.ipip = false;
+  w.plane->set_tunnels(tunnels, 0, 2);
+  w.loop.advance(milliseconds(100));
+  EXPECT_THAT(w.told.tunnels_ready, ::testing::ElementsAre(1u, 2u)) << "BIRD need not wait";
+  EXPECT_TRUE(is_up());
+  w.loop.advance(Tunnels::kLinger + seconds(1));
+  EXPECT_FALSE(is_up());
+  EXPECT_FALSE(guarded());
 }
 
 TEST(Dataplane, WritesNothingBeforeInterfacesAndSnapshotAreKnown) {

@@ -13,6 +13,7 @@
 #include "reconcile/fdb_planner.h"
 #include "reconcile/neighbour_planner.h"
 #include "reconcile/route_types.h"
+#include "render/settings.h"
 
 namespace dataplane {
 
@@ -39,7 +40,8 @@ struct TunnelSettings {
   std::optional<base::IpAddress> route_source_v4;          // DeviceRouteSourceAddress
   std::optional<base::IpAddress> route_source_v6;
 
-  bool retire_ipip = true;  // tunl0 loses its addresses when it is not used: not if IpInIpEnabled says so explicitly
+  render::TunnelRules found;  // devices that were up at the start, with an address of ours
+  bool retire_ipip = true;    // tunl0 loses its addresses when it is not used: not if IpInIpEnabled says so explicitly
 
   bool vxlan(base::Family family) const { return family == base::Family::kIpv4 ? vxlan_v4 : vxlan_v6; }
   bool any() const { return ipip || vxlan_v4 || vxlan_v6; }

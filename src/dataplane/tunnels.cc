@@ -1,5 +1,6 @@
 #include "dataplane/tunnels.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <tuple>
 #include <utility>
@@ -36,25 +37,84 @@ Tunnels::Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock&
       parts_(parts),
       clock_(clock),
       log_(log),
+      metrics_(metrics),
       fdb_(parts.fdb),
       route_count_(metrics.gauge("percale_cluster_routes", "Routes to other hosts' guests that the agent makes.")) {
-  devices_[0] = {.name = std::string(kIpipDevice), .wanted = settings_.ipip, .listens_until = {}, .told = {}, .up = {}};
+  devices_[kIpip].name = kIpipDevice;
+  devices_[kIpip].lingers = settings_.found.ipip;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    Device& device = devices_[family == Family::kIpv4 ? 1 : 2];
+    Device& device = devices_[vxlan_index(family)];
     device.name = vxlan_device(family);
     device.family = family;
     device.vxlan = true;
-    device.wanted = settings_.vxlan(family) && (family == Family::kIpv4 || parts_.routes_v6 != nullptr);
+    device.lingers = settings_.found.vxlan(family);
   }
   for (Device& device : devices_) {
-    if (!device.wanted) continue;
-    device.up = metrics.gauge("percale_tunnel_up", "1 if the tunnel device is as wanted.", {{"device", device.name}});
+    if (asked_for(device)) begin_use(device);
+    device.coming = false;  // others went on sending while this agent was away
   }
-  if (devices_[2].wanted) {
-    ndp_.emplace(parts.neighbours,
-                 reconcile::NeighbourOwnership{
-                     .family = Family::kIpv6, .workload_prefixes = {}, .own_interfaces = {devices_[2].name}});
+}
+
+// --- Settings and rules
+
+bool Tunnels::asked_for(const Device& device) const {
+  if (!device.vxlan) return settings_.ipip;
+  return settings_.vxlan(device.family) && (device.family == Family::kIpv4 || parts_.routes_v6 != nullptr);
+}
+
+void Tunnels::change(TunnelSettings settings) {
+  settings_ = std::move(settings);
+  for (Device& device : devices_) {
+    const bool asked = asked_for(device);
+    if (asked && !device.wanted) begin_use(device);
+    if (!asked && device.wanted) end_use(device);
   }
+  look_again();
+  mark_all_routes();
+}
+
+void Tunnels::begin_use(Device& device) {
+  device.wanted = true;
+  device.coming = true;
+  device.look = true;
+  device.lingers = false;
+  device.retire_at.reset();
+  device.state = State::kUnknown;
+  device.up = metrics_.gauge("percale_tunnel_up", "1 if the tunnel device is as wanted.", {{"device", device.name}});
+  if (!device.vxlan) return;
+  side(device.family).others_changed = true;
+  if (device.family == Family::kIpv4) return parts_.neighbours_v4.own(device.name);
+  if (ndp_) return;
+  ndp_.emplace(
+      parts_.neighbours,
+      reconcile::NeighbourOwnership{.family = Family::kIpv6, .workload_prefixes = {}, .own_interfaces = {device.name}});
+  for (const auto& [name, link] : links_) ndp_->interface_present(name, link.index, link.running);
+}
+
+void Tunnels::end_use(Device& device) {
+  device.wanted = false;
+  device.coming = false;
+  device.lingers = true;
+  device.listens_until.reset();
+  device.retire_at = clock_.now() + kLinger;
+  device.told.clear();
+  device.up.set(1);  // none is as wanted
+}
+
+render::TunnelRules Tunnels::rules() const {
+  const auto needed = [this](Index index) { return devices_[index].wanted || devices_[index].lingers; };
+  return {.ipip = needed(kIpip), .vxlan_v4 = needed(kVxlanV4), .vxlan_v6 = needed(kVxlanV6)};
+}
+
+bool Tunnels::guard(render::TunnelRules rules) {
+  const auto waits = [this](const Device& device) { return device.wanted && device.look && !guarded(device); };
+  const auto waiting = std::ranges::count_if(devices_, waits);
+  guarded_ = rules;
+  return std::ranges::count_if(devices_, waits) < waiting;
+}
+
+bool Tunnels::guarded(const Device& device) const {
+  return device.vxlan ? guarded_.vxlan(device.family) : guarded_.ipip;
 }
 
 // --- Inputs
@@ -170,7 +230,6 @@ void Tunnels::request_resync() {
 
 kernel::ApplyReport Tunnels::apply() {
   kernel::ApplyReport report;
-  if (!retire_at_) retire_at_ = clock_.now() + kLinger;
   for (Device& device : devices_) {
     if (device.wanted) {
       bring_up(device, report);
@@ -200,7 +259,7 @@ std::string Tunnels::missing_for(const Device& device) const {
 }
 
 void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
-  if (!device.look) return;
+  if (!device.look || !guarded(device)) return;  // guarding makes a turn
   const auto spec = spec_of(device);
   if (!spec) {
     device.look = false;  // what is missing marks it again
@@ -213,8 +272,10 @@ void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
     return tell(device, State::kFailed, is_new.error().text() + remedy_for(device.vxlan, is_new.error()));
   }
   device.look = false;
-  // Made again later, others have gone on sending: only the first time it may be ahead of them.
-  if (*is_new && before == State::kUnknown) device.listens_until = clock_.now() + kListenFirst;
+  // Made again later, others have gone on sending: only when it comes into use it may be ahead of them.
+  if (std::exchange(device.coming, false) || (*is_new && before == State::kUnknown)) {
+    device.listens_until = clock_.now() + kListenFirst;
+  }
   tell(device, State::kUp, {});
 }
 
@@ -240,7 +301,8 @@ base::Result<bool> Tunnels::converge(const reconcile::DeviceSpec& spec) {
 void Tunnels::retire(Device& device, kernel::ApplyReport& report) {
   if (device.state == State::kUnused || (!device.vxlan && !settings_.retire_ipip)) return;
   const base::Instant now = clock_.now();
-  if (now < *retire_at_) return not_before(report, *retire_at_ - now);
+  if (!device.retire_at) device.retire_at = now + kLinger;
+  if (now < *device.retire_at) return not_before(report, *device.retire_at - now);
   auto actual = parts_.devices.read(device.name);
   if (!actual) {
     not_before(report, kLookAgain);
@@ -256,6 +318,7 @@ void Tunnels::retire(Device& device, kernel::ApplyReport& report) {
   }
   if (!edits.empty()) log_.info("tunnel.retired", "No pool uses this tunnel any more", {{"device", device.name}});
   device.state = State::kUnused;
+  device.lingers = false;
 }
 
 void Tunnels::tell(Device& device, State state, const std::string& reason) {
@@ -289,7 +352,7 @@ bool Tunnels::ready() const {
 void Tunnels::publish_tables() {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     Side& mine = side(family);
-    const Device& device = devices_[family == Family::kIpv4 ? 1 : 2];
+    const Device& device = devices_[vxlan_index(family)];
     if (!device.wanted || !std::exchange(mine.others_changed, false)) continue;
     fdb_.want(device.name, tunnel_fdb(mine.others));
     const std::vector<reconcile::Neighbour> neighbours = tunnel_neighbours(mine.others);
@@ -299,7 +362,8 @@ void Tunnels::publish_tables() {
 
 bool Tunnels::held(const std::string& interface) const {
   for (const Device& device : devices_) {
-    if (device.name == interface) return device.listens_until && clock_.now() < *device.listens_until;
+    if (device.name != interface) continue;
+    return device.coming || (device.listens_until && clock_.now() < *device.listens_until);
   }
   return false;
 }
@@ -315,7 +379,9 @@ void Tunnels::publish_routes(kernel::ApplyReport& report) {
       mark_all_routes();
     }
   }
-  for (const auto& [prefix, end] : handing_over_) {
+  const bool was_ready = std::exchange(was_ready_, ready());  // BIRD is told when it is, and its time begins then
+  for (auto& [prefix, end] : handing_over_) {
+    if (!was_ready) end = now + kHandOver;
     if (now >= end) {
       dirty_.insert(prefix);
     } else {
@@ -354,7 +420,7 @@ void Tunnels::place(const base::Prefix& destination, Edits& edits) {
   const auto other = mine.others.find(cluster->second.node);
   const auto vtep = other == mine.others.end() ? std::nullopt : std::optional(other->second);
   auto now = place_route(destination, cluster->second, vtep, mine.parent, settings_);
-  if (now && held(now->interface)) now.reset();
+  if (now && held(now->interface)) return;  // what there was goes on
   const auto before = placed_.find(destination);
   if (before != placed_.end() && now == before->second) return;
   displace(destination, edits);

@@ -1,12 +1,16 @@
 // tunnels.h: this host's tunnel devices, what they know about other hosts, and the routes to other hosts' guests (spec
 // dataplane §16.2, §18).
 //
-// Owned by the kernel thread. Inputs (calculation, links, addresses) only mark; apply() brings the devices, forwarding
-// tables and IPv6 neighbours to what is wanted and hands routes and IPv4 neighbours to their syncers. Cost: what
-// changed.
+// Owned by the kernel thread. Inputs (settings, calculation, links, addresses) only mark; apply() brings the devices,
+// forwarding tables and IPv6 neighbours to what is wanted and hands routes and IPv4 neighbours to their syncers. Cost:
+// what changed.
+//
+// Fail closed: a device takes no packets before guard() has said that the rules are in the kernel which drop those of
+// strangers, and rules() asks for them for as long as a device may take any.
 //
 // No packet is to be lost while a pool changes its mode, although hosts never change at the same moment:
-//   a device that is new listens for kListenFirst before routes lead into it, so that the others have theirs, too;
+//   a device that comes into use listens for kListenFirst before routes lead into it, so that the others have theirs,
+//     too; until then routes lead where they led;
 //   a route that is no longer ours to make stays for kHandOver, so that BIRD has put its own beside it;
 //   a device that is no longer used stays for kLinger and goes on taking the packets of hosts that are late.
 //
@@ -39,7 +43,7 @@ namespace dataplane {
 class Tunnels {
  public:
   static constexpr base::Duration kListenFirst = std::chrono::seconds(3);
-  static constexpr base::Duration kHandOver = std::chrono::seconds(5);
+  static constexpr base::Duration kHandOver = std::chrono::seconds(10);
   static constexpr base::Duration kLinger = std::chrono::seconds(30);
   static constexpr base::Duration kLookAgain = std::chrono::seconds(10);  // after a failure
 
@@ -53,6 +57,13 @@ class Tunnels {
   };
   Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock& clock, base::Log& log,
           base::MetricRegistry& metrics);
+
+  // Another set of tunnels, or other sizes. Addresses and names stay as they were.
+  void change(TunnelSettings settings);
+  // Whose packets the rules have to take, from known hosts only: those of devices in use and of devices that linger.
+  render::TunnelRules rules() const;
+  // These rules are in the kernel. True if a device has waited for them: it comes up at the next apply().
+  bool guard(render::TunnelRules rules);
 
   void update(const calc::Changes& changes, bool snapshot);
   void link(const kernel::Link& link);
@@ -75,10 +86,13 @@ class Tunnels {
     base::Family family = base::Family::kIpv4;
     bool vxlan = false;
     bool wanted = false;
+    bool lingers = false;  // not wanted, but may still take packets
     State state = State::kUnknown;
     bool look = true;                            // may differ from what is wanted
+    bool coming = false;                         // wanted of late; has not begun to listen
     std::optional<base::Instant> listens_until;  // routes wait
-    std::string told;                            // the last reason why it is not there
+    std::optional<base::Instant> retire_at;
+    std::string told;  // the last reason why it is not there
     base::Gauge up;
   };
   // What is known of one family.
@@ -98,6 +112,12 @@ class Tunnels {
   };
   using Edits = std::map<std::tuple<base::Family, reconcile::RouteClass, std::string>, RouteEdits>;
 
+  enum Index : std::size_t { kIpip, kVxlanV4, kVxlanV6 };
+  static Index vxlan_index(base::Family family) { return family == base::Family::kIpv4 ? kVxlanV4 : kVxlanV6; }
+  bool asked_for(const Device& device) const;
+  bool guarded(const Device& device) const;
+  void begin_use(Device& device);
+  void end_use(Device& device);
   Side& side(base::Family family) { return family == base::Family::kIpv4 ? v4_ : v6_; }
   const Side& side(base::Family family) const { return family == base::Family::kIpv4 ? v4_ : v6_; }
   void take_node(base::Symbol name, const model::Node* node);
@@ -119,10 +139,11 @@ class Tunnels {
   void displace(const base::Prefix& destination, Edits& edits);
   bool held(const std::string& interface) const;
 
-  const TunnelSettings settings_;
+  TunnelSettings settings_;
   Parts parts_;
   const base::Clock& clock_;
   base::Log& log_;
+  base::MetricRegistry& metrics_;
   kernel::FdbSyncer fdb_;
   std::optional<kernel::NeighbourSyncer> ndp_;
   std::array<Device, 3> devices_;
@@ -133,7 +154,8 @@ class Tunnels {
   std::map<base::Prefix, PlacedRoute> placed_;
   std::map<base::Prefix, base::Instant> handing_over_;  // placed, but BIRD's from then on
   std::set<base::Prefix> dirty_;
-  std::optional<base::Instant> retire_at_;
+  render::TunnelRules guarded_;
+  bool was_ready_ = false;  // at the last apply()
   std::uint64_t writes_ = 0;
   base::Gauge route_count_;
 };

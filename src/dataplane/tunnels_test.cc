@@ -57,6 +57,12 @@ struct World {
     changes.nodes[names.intern("there")] = node("192.0.2.2/24", "10.65.1.1");
     changes.routes[*base::parse_cidr("10.65.1.0/26")] = cluster(calc::PoolKind::kVxlan);
     tunnels->update(changes, true);
+    tunnels->guard(tunnels->rules());
+  }
+  // Another set of tunnels; the rules follow.
+  void change() {
+    tunnels->change(settings);
+    tunnels->guard(tunnels->rules());
   }
   static model::Node node(std::string_view interface, std::string_view tunnel) {
     model::Node out;
@@ -260,6 +266,102 @@ TEST(Tunnels, ATunnelThatNobodyUsesLingersAndGoes) {
   EXPECT_FALSE(w.turn().retry_after);
   EXPECT_THAT(w.devices.log,
               ElementsAre("remove address 10.65.0.3/32 from tunl0", "set tunl0 down", "remove vxlan.calico"));
+}
+
+// From direct routes of the agent's own to a tunnel and back, while it runs.
+TEST(Tunnels, ASetOfTunnelsChangesWithoutAMomentWithoutARoute) {
+  World w(false);
+  w.settings.program_cluster_routes = true;
+  w.start();
+  w.change_route(w.cluster(calc::PoolKind::kNoEncap));
+  w.turn();
+  ASSERT_THAT(w.route_texts(), ElementsAre(kDirectRoute));
+  w.route_kernel.log.clear();
+
+  w.change_route(w.cluster(calc::PoolKind::kVxlan));
+  w.settings.vxlan_v4 = true;
+  w.tunnels->change(w.settings);
+  w.turn();
+  EXPECT_THAT(w.devices.log, IsEmpty()) << "nobody would drop what strangers send";
+  EXPECT_TRUE(w.tunnels->rules().vxlan_v4);
+  EXPECT_THAT(w.route_texts(), ElementsAre(kDirectRoute));
+  EXPECT_TRUE(w.tunnels->guard(w.tunnels->rules()));
+  EXPECT_FALSE(w.tunnels->guard(w.tunnels->rules()));
+  w.turn();
+  w.turn();
+  EXPECT_TRUE(w.devices.devices.at("vxlan.calico").up);
+  EXPECT_FALSE(w.tunnels->ready());
+  EXPECT_THAT(w.route_texts(), ElementsAre(kDirectRoute)) << "others may not be there yet";
+  EXPECT_EQ(w.neighbour_kernel.entries.size(), 1u);
+  EXPECT_EQ(w.fdb.entries.size(), 1u);
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready());
+  EXPECT_THAT(w.route_texts(), ElementsAre(kTunnelRoute));
+
+  w.change_route(w.cluster(calc::PoolKind::kNoEncap));
+  w.settings.vxlan_v4 = false;
+  w.change();
+  w.turn();
+  EXPECT_THAT(w.route_texts(), ElementsAre(kDirectRoute));
+  EXPECT_TRUE(w.tunnels->ready());
+  EXPECT_TRUE(w.tunnels->rules().vxlan_v4) << "late hosts are still sending";
+  EXPECT_THAT(w.metrics.text(), HasSubstr("percale_tunnel_up{device=\"vxlan.calico\"} 1\n")) << "none is as wanted";
+  for (const std::string& line : w.route_kernel.log) EXPECT_THAT(line, HasSubstr("replace"));
+  w.loop.advance(Tunnels::kLinger);
+  w.turn();
+  EXPECT_FALSE(w.devices.devices.contains("vxlan.calico"));
+  EXPECT_FALSE(w.tunnels->rules().vxlan_v4);
+}
+
+// The device is still there, but this host may be ahead of those where it is not.
+TEST(Tunnels, ATunnelThatIsUsedAgainListensToo) {
+  World w;
+  w.start();
+  w.settle();
+  w.change_route(w.cluster(calc::PoolKind::kNoEncap));
+  w.settings.vxlan_v4 = false;
+  w.change();
+  w.turn();
+  w.loop.advance(Tunnels::kHandOver);
+  w.turn();
+  EXPECT_THAT(w.route_texts(), IsEmpty()) << "BIRD's by now";
+  w.change_route(w.cluster(calc::PoolKind::kVxlan));
+  w.settings.vxlan_v4 = true;
+  w.change();
+  w.turn();
+  EXPECT_FALSE(w.tunnels->ready());
+  EXPECT_THAT(w.route_texts(), IsEmpty());
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_THAT(w.route_texts(), ElementsAre(kTunnelRoute));
+  w.loop.advance(Tunnels::kLinger);
+  w.turn();
+  EXPECT_TRUE(w.devices.devices.contains("vxlan.calico"));
+}
+
+// BIRD waits for the other tunnel, so the routes of this one wait for BIRD.
+TEST(Tunnels, FromOneTunnelToAnother) {
+  World w;
+  w.start();
+  w.settle();
+  w.change_route(w.cluster(calc::PoolKind::kIpip));
+  w.settings.vxlan_v4 = false;
+  w.settings.ipip = true;
+  w.change();
+  w.turn();
+  w.turn();
+  EXPECT_FALSE(w.tunnels->ready());
+  EXPECT_TRUE(w.devices.devices.at("tunl0").up);
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready());
+  w.loop.advance(Tunnels::kHandOver - seconds(1));
+  w.turn();
+  EXPECT_THAT(w.route_texts(), ElementsAre(kTunnelRoute)) << "counted from the moment when BIRD was told";
+  w.loop.advance(seconds(1));
+  w.turn();
+  EXPECT_THAT(w.route_texts(), IsEmpty());
 }
 
 // The running kernel of many clouds: no module ipip.

@@ -52,6 +52,14 @@ void WorkloadInterfaces::want(const std::string& interface, std::shared_ptr<cons
   forget_if_unused(interface);
 }
 
+// Where tunnels have gone, guests keep what they have until Nova plugs them again.
+void WorkloadInterfaces::set_largest_mtu(std::uint32_t mtu) {
+  if (std::exchange(settings_.largest_mtu, mtu) == mtu || mtu == 0) return;
+  for (const auto& [name, interface] : interfaces_) {
+    if (interface.workload && interface.mtu > mtu) unconfigured_.insert(name);
+  }
+}
+
 void WorkloadInterfaces::link(const kernel::Link& link) {
   syncers_.routes_v4.interface_present(link.name, link.index, link.running);
   if (syncers_.routes_v6 != nullptr) syncers_.routes_v6->interface_present(link.name, link.index, link.running);

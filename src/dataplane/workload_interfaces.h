@@ -55,6 +55,7 @@ class WorkloadInterfaces {
 
   // The endpoint that owns `interface` (shadowed ones are not told), or null when none does any more.
   void want(const std::string& interface, std::shared_ptr<const calc::LocalWorkload> workload);
+  void set_largest_mtu(std::uint32_t mtu);
   void link(const kernel::Link& link);
   void link_gone(const std::string& name);
 

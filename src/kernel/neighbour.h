@@ -50,6 +50,7 @@ class NeighbourSyncer {
   NeighbourSyncer(NeighbourKernel& kernel, reconcile::NeighbourOwnership ownership)
       : kernel_(kernel), family_(ownership.family), planner_(std::move(ownership)) {}
 
+  void own(std::string_view interface) { planner_.own(interface); }
   void want(std::string_view interface, std::span<const reconcile::Neighbour> neighbours) {
     planner_.want(interface, neighbours);
   }

@@ -65,6 +65,18 @@ TEST(NeighbourSyncer, AnInterfaceThatFlapsGetsItsEntriesAgain) {
   EXPECT_THAT(kernel.entries, UnorderedElementsAre(entry(7, 1), entry(9, 1)));
 }
 
+TEST(NeighbourSyncer, AnInterfaceMayBecomeOursWhileItRuns) {
+  FakeNeighbours kernel;
+  kernel.entries = {entry(2, 4)};
+  NeighbourSyncer syncer = make(kernel);
+  syncer.want("eth0", std::vector{neighbour(1)});
+  (void)syncer.apply();
+  EXPECT_THAT(kernel.entries, UnorderedElementsAre(entry(2, 4)));
+  syncer.own("eth0");
+  EXPECT_TRUE(syncer.apply().clean());
+  EXPECT_THAT(kernel.entries, UnorderedElementsAre(entry(2, 1)));
+}
+
 TEST(NeighbourSyncer, FailuresAreNamedAndRetried) {
   FakeNeighbours kernel;
   NeighbourSyncer syncer = make(kernel);

@@ -120,6 +120,10 @@ Result<> configure_host(Sysctl& sysctl, const HostSettings& settings, base::Log&
   if (auto done = set("net/netfilter/nf_conntrack_acct"); !done) {
     log.warning("kernel.conntrack_acct", "connection accounting is not on", {{"error", done.error().text()}});
   }
+  return write_mtu_file(settings, log);
+}
+
+Result<> write_mtu_file(const HostSettings& settings, base::Log& log) {
   const std::string mtu = std::to_string(settings.workload_mtu);
   if (const auto current = os::read_file(settings.mtu_file, 64); current && *current == mtu) return {};
   const auto slash = settings.mtu_file.rfind('/');

@@ -68,6 +68,8 @@ struct HostSettings {
   std::uint32_t workload_mtu = 0;  // tunnel_mtus().workload
   bool require_mtu_file = false;   // RequireMTUFile
 };
+// Tells DHCP and others what guests may send. Writes only when it differs.
+[[nodiscard]] base::Result<> write_mtu_file(const HostSettings& settings, base::Log& log);
 // §1.4. Fails only when the MTU file is required and cannot be written. Loads a kernel module by running `modprobe`:
 // call it before the loop runs.
 [[nodiscard]] base::Result<> configure_host(Sysctl& sysctl, const HostSettings& settings, base::Log& log,

@@ -39,7 +39,6 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t kEtcdPort = 2379;
 constexpr std::uint16_t kHealthPort = 9099;
 constexpr auto kUplinkLimit = 5s;
-constexpr auto kLeavingLimit = 10s;  // from a change that makes agents leave until the last has left
 
 // Mount points that hosts need and that a fresh system may lack. Removed again with the last lab, if a lab made them.
 constexpr const char* kMountPoints[] = {"/etc/calico", "/var/lib/calico", "/etc/bird"};
@@ -262,31 +261,17 @@ Result<> Lab::remove(const std::string& key) {
 }
 
 Result<> Lab::set_pool_mode(PoolMode mode) {
-  const bool other_devices = (mode == PoolMode::kDirect) != (plan_.topology.pool == PoolMode::kDirect);
   plan_.topology.pool = mode;
   for (const Record& record : pool_records(plan_)) {
     if (auto written = put(record); !written) return fail(std::move(written).error());
   }
-  if (auto saved = save(); !saved || !other_devices || agent_.is_none()) return saved;
-  return restart_agents_that_leave();
+  return save();
 }
 
 std::string Lab::first_uplink_down() const {
   for (const Host& host : plan_.hosts) {
     auto state = must_run_in(node(host.name), {.arguments = {"cat", "/sys/class/net/eth0/operstate"}});
     if (!state || base::trim(*state) != "up") return fmt::format("the uplink of {} is not up", host.name);
-  }
-  return {};
-}
-
-Result<> Lab::restart_agents_that_leave() {
-  const std::string problem = wait_until(kLeavingLimit * patience_, [&] {
-    const auto stays = std::ranges::find_if(plan_.hosts, [&](const Host& host) { return agent_pid(host).has_value(); });
-    return stays == plan_.hosts.end() ? std::string() : fmt::format("the agent of {} has not left", stays->name);
-  });
-  if (!problem.empty()) return fail(Error::internal(problem));
-  for (const Host& host : plan_.hosts) {
-    if (auto started = start_agent(host); !started) return started;
   }
   return {};
 }
@@ -338,7 +323,8 @@ std::vector<std::string> Lab::agent_environment(const Host& host) const {
   for (const char* entry : {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
                             "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
                             "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
-                            "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
+                            "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false",
+                            "FELIX_TUNNELADDRESSMODE=Disabled"}) {
     all.emplace_back(entry);
   }
   all.push_back("FELIX_ETCDENDPOINTS=" + etcd_url());

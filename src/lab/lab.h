@@ -60,8 +60,7 @@ class Lab {
   // Drops every packet between the host and etcd, in both directions, without telling either end.
   base::Result<> cut_from_etcd(const Host& host, bool cut);
   std::string etcd_url() const;
-  // Writes the guests' pools again with another encapsulation. Agents that leave because of it (another set of tunnel
-  // devices is a matter of their start) are started again, as the service manager would. REQUIRES: the lab has pools.
+  // Writes the guests' pools again with another encapsulation. REQUIRES: the lab has pools.
   base::Result<> set_pool_mode(PoolMode mode);
 
   // --- hosts ---
@@ -98,7 +97,6 @@ class Lab {
   base::Result<> start_nodes();
   base::Result<> wire_management();
   base::Result<> wire_underlay();
-  base::Result<> restart_agents_that_leave();
   std::string first_uplink_down() const;
   base::Result<> wire_segments(const std::string& router);
   base::Result<> wire_spine();

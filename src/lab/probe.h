@@ -9,7 +9,7 @@
 //   probe ID icmp|tcp|udp ADDRESS PORT TIMEOUT_MS     nothing yet
 //   go                  "result ID ok|lost|refused|unreachable MICROSECONDS" each, then "done"
 //   flow ID udp|tcp ADDRESS PORT PER_SECOND           "ok"; runs until stopped, numbered, echoed
-//   flows               "flow ID SENT ECHOED RETRANSMITTED LONGEST_GAP_US FIRST_ECHO_US STATE" each, then "done"
+//   flows               "flow ID SENT ECHOED LOST RETRANSMITTED LONGEST_GAP_US FIRST_ECHO_US STATE" each, then "done"
 //   quiet ID            "ok": sends no more, still counts what comes back
 //   stop ID             "ok"
 //   arrivals            "arrival tcp|udp FROM PORT COUNT" each, then "done"
@@ -48,6 +48,7 @@ struct ProbeResult {
 struct FlowReport {
   std::uint64_t sent = 0;
   std::uint64_t echoed = 0;
+  std::uint64_t lost = 0;           // UDP: not echoed although a later one was; what is under way does not count
   std::uint64_t retransmitted = 0;  // TCP: of both ends
   std::int64_t longest_gap_us = 0;  // between two echoes
   std::int64_t first_echo_us = 0;   // on the machine's monotonic clock; 0: none yet

@@ -140,13 +140,14 @@ Result<std::map<std::string, FlowReport>> ProbeClient::flows() {
     if (!text) return fail(std::move(text).error());
     if (*text == "done") return reports;
     const auto words = base::split(*text, ' ');
-    if (words.size() != 8) return fail(Error::internal("prober: " + *text));
+    if (words.size() != 9) return fail(Error::internal("prober: " + *text));
     reports[std::string(words[1])] = {.sent = number<std::uint64_t>(words[2]),
                                       .echoed = number<std::uint64_t>(words[3]),
-                                      .retransmitted = number<std::uint64_t>(words[4]),
-                                      .longest_gap_us = number<std::int64_t>(words[5]),
-                                      .first_echo_us = number<std::int64_t>(words[6]),
-                                      .state = std::string(words[7])};
+                                      .lost = number<std::uint64_t>(words[4]),
+                                      .retransmitted = number<std::uint64_t>(words[5]),
+                                      .longest_gap_us = number<std::int64_t>(words[6]),
+                                      .first_echo_us = number<std::int64_t>(words[7]),
+                                      .state = std::string(words[8])};
   }
 }
 

@@ -137,6 +137,7 @@ struct Flow {
   Instant last_echo{};
   std::uint64_t sent = 0;
   std::uint64_t echoed = 0;
+  std::uint64_t passed = 0;  // UDP: the number after the highest that was echoed
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_back = 0;
   std::int64_t longest_gap_us = 0;
@@ -497,6 +498,10 @@ class Server {
       if (got <= 0) return end_flow(*flow, got == 0 ? ECONNRESET : errno);
       flow->bytes_back += static_cast<std::uint64_t>(got);
       flow->echoed = flow->tcp ? flow->bytes_back / kMessage : flow->echoed + 1;
+      if (!flow->tcp) {
+        const std::string_view message(buffer, static_cast<std::size_t>(got));
+        flow->passed = std::max(flow->passed, number<std::uint64_t>(message.substr(0, message.find(' '))) + 1);
+      }
       const Instant now = Clock::now();
       flow->longest_gap_us = std::max(flow->longest_gap_us, microseconds(now - flow->last_echo));
       if (flow->first_echo_us == 0) flow->first_echo_us = microseconds(now.time_since_epoch());
@@ -522,10 +527,11 @@ class Server {
     std::string text;
     for (const auto& [id, flow] : flows_) {
       const auto retransmitted = flow->tcp && flow->state == "running" ? retransmissions(flow->fd.get()) : 0;
-      text += fmt::format("flow {} {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, retransmitted,
+      const std::uint64_t lost = flow->passed > flow->echoed ? flow->passed - flow->echoed : 0;
+      text += fmt::format("flow {} {} {} {} {} {} {} {}\n", id, flow->sent, flow->echoed, lost, retransmitted,
                           flow->longest_gap_us, flow->first_echo_us, flow->state);
     }
-    text += fmt::format("flow echo-side 0 0 {} 0 0 running\n", echo_retransmissions_);
+    text += fmt::format("flow echo-side 0 0 0 {} 0 0 running\n", echo_retransmissions_);
     say(conversation, text + "done\n");
   }
 

@@ -11,6 +11,12 @@ std::string to_string(const NeighbourEntry& entry, std::string_view interface_na
   return text + (entry.permanent ? " permanent" : "");
 }
 
+void NeighbourPlanner::own(std::string_view interface) {
+  if (owned(interface)) return;
+  ownership_.own_interfaces.emplace_back(interface);
+  dirty_.emplace(interface);
+}
+
 void NeighbourPlanner::want(std::string_view interface, std::span<const Neighbour> neighbours) {
   std::map<base::IpAddress, base::MacAddress> fresh;
   for (const Neighbour& neighbour : neighbours) {

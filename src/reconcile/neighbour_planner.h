@@ -51,6 +51,8 @@ class NeighbourPlanner {
  public:
   explicit NeighbourPlanner(NeighbourOwnership ownership) : ownership_(std::move(ownership)) {}
 
+  // One more interface whose permanent entries are ours.
+  void own(std::string_view interface);
   // All entries wanted on `interface`; those of the other family are ignored.
   void want(std::string_view interface, std::span<const Neighbour> neighbours);
   void interface_present(std::string_view name, IfIndex index, bool running);

@@ -196,6 +196,13 @@ ObjectChanges ObjectBuilder::set_host_interfaces(HostInterfaces interfaces) {
   return out;
 }
 
+ObjectChanges ObjectBuilder::set_tunnels(TunnelRules tunnels) {
+  ObjectChanges out;
+  settings_.tunnels = tunnels;
+  refresh_host_sets(out);
+  return out;
+}
+
 void ObjectBuilder::apply_sets(const calc::Changes& changes, ObjectChanges& out) const {
   for (const Family family : kFamilies) {
     if (family == Family::kIpv6 && !settings_.ipv6) continue;
@@ -404,10 +411,16 @@ void ObjectBuilder::refresh_host_sets(ObjectChanges& out) {
       if ((v4 ? node.vxlan_v4 : node.vxlan_v6) && name != settings_.hostname)
         tunnels.insert(base::Prefix::host(*address));
     }
-    if ((v4 && settings_.ipip) || settings_.nat_exclude_hosts) {
+    if ((v4 && settings_.tunnels.ipip) || settings_.nat_exclude_hosts) {
       set_members(family, own_set::kAllHosts, SetKind::kNet, std::move(hosts), out);
+    } else {
+      drop_set(family, own_set::kAllHosts, out);
     }
-    if (settings_.vxlan(family)) set_members(family, own_set::kVxlanHosts, SetKind::kNet, std::move(tunnels), out);
+    if (settings_.tunnels.vxlan(family)) {
+      set_members(family, own_set::kVxlanHosts, SetKind::kNet, std::move(tunnels), out);
+    } else {
+      drop_set(family, own_set::kVxlanHosts, out);
+    }
   }
 }
 
@@ -419,6 +432,14 @@ void ObjectBuilder::refresh_this_host(ObjectChanges& out) {
   for (const Family family : kFamilies) {
     set_members(family, own_set::kThisHost, SetKind::kIp, std::move(addresses[family]), out);
   }
+}
+
+void ObjectBuilder::drop_set(Family family, std::string_view id, ObjectChanges& out) {
+  auto& known = own_sets_[family];
+  const auto old = known.find(id);
+  if (old == known.end()) return;
+  known.erase(old);
+  out.sets[family].removed.emplace(id);
 }
 
 void ObjectBuilder::set_members(Family family, std::string_view id, SetKind kind, std::set<base::Prefix> members,

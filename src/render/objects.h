@@ -181,6 +181,8 @@ class ObjectBuilder {
   ObjectChanges apply(const calc::Snapshot& snapshot);
   ObjectChanges apply(const calc::Delta& delta);
   ObjectChanges set_host_interfaces(HostInterfaces interfaces);
+  // Only the sets that rules of tunnels name change.
+  ObjectChanges set_tunnels(TunnelRules tunnels);
 
   const Objects& objects() const { return objects_; }
   const Settings& settings() const { return settings_; }
@@ -204,6 +206,7 @@ class ObjectBuilder {
   void rebuild_dscp(ObjectChanges& out);
   void set_members(Family family, std::string_view id, SetKind kind, std::set<base::Prefix> members,
                    ObjectChanges& out);
+  void drop_set(Family family, std::string_view id, ObjectChanges& out);
   void refresh_pool_sets(ObjectChanges& out);
   void refresh_host_sets(ObjectChanges& out);
   void refresh_this_host(ObjectChanges& out);

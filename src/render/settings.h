@@ -2,8 +2,8 @@
 // The agent maps Felix parameters, detected kernel features and its own Node resource onto it; nothing below reads
 // configuration.
 //
-// Plain value, no thread rules. A change of any member means a new Renderer fed with a snapshot; the reconcilers reduce
-// that to what really differs.
+// Plain value, no thread rules. A change of any member but `tunnels` means a new Renderer fed with a snapshot; the
+// reconcilers reduce that to what really differs.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,15 @@ struct Features {
   friend bool operator==(const Features&, const Features&) = default;
 };
 
+// The kinds of tunnel whose packets rules take from known hosts and from nobody else.
+struct TunnelRules {
+  bool ipip = false;
+  bool vxlan_v4 = false;
+  bool vxlan_v6 = false;
+  bool vxlan(base::Family family) const { return family == base::Family::kIpv4 ? vxlan_v4 : vxlan_v6; }
+  friend bool operator==(const TunnelRules&, const TunnelRules&) = default;
+};
+
 struct Settings {
   base::Symbol hostname;  // to tell our own Node from the others
   std::uint32_t mark_mask = 0xffff0000;
@@ -65,9 +74,7 @@ struct Settings {
   std::vector<FailsafePort> failsafe_inbound = default_failsafe_inbound();
   std::vector<FailsafePort> failsafe_outbound = default_failsafe_outbound();
 
-  bool ipip = false;
-  bool vxlan_v4 = false;
-  bool vxlan_v6 = false;
+  TunnelRules tunnels;  // may change: Renderer::set_tunnels()
   std::uint16_t vxlan_port = 4789;
   std::optional<base::IpAddress> ipip_tunnel;  // own tunnel addresses; without one there is no masquerade rule
   std::optional<base::IpAddress> vxlan_tunnel_v4;
@@ -88,7 +95,6 @@ struct Settings {
 
   Features features;
 
-  bool vxlan(base::Family family) const { return family == base::Family::kIpv4 ? vxlan_v4 : vxlan_v6; }
   // True if packets of this interface are a workload's.
   bool is_workload_interface(std::string_view name) const;
 

@@ -45,12 +45,6 @@ def in_machine(*command, limit):
     return done
 
 
-# Steps of the story that lose packets today: agents leave when the set of tunnels changes, and a host may tunnel to one
-# whose agent is not back yet (docs/limitations.md). A change within IP-in-IP (step 5) keeps the agents, but under
-# software emulation it has lost between 8 and 86 packets of some thousand. What each ends with must be right all the same.
-LOSSY_STEPS = {"5", "6", "7", "8"}
-
-
 def verdicts(story):
     """What each step ended with: number -> line."""
     found, step = {}, None
@@ -67,7 +61,7 @@ class Ipip(unittest.TestCase):
         done = in_machine(PERCALECTL, "lab", "demo", "ipip", "--tunnel", "ipip", "--patience", PATIENCE, limit=400)
         said = verdicts(done.stdout)
         self.assertEqual(list(said), ["1", "2", "3a", "3b", "4", "5", "6", "7", "8"])
-        self.assertLessEqual({step for step, line in said.items() if line.startswith("WRONG")}, LOSSY_STEPS)
+        self.assertEqual([step for step, line in said.items() if line.startswith("WRONG")], [])
         for step in ("2", "5", "6", "7"):
             self.assertIn("240 of 240 pass, 0 differ", said[step])
 

@@ -106,6 +106,12 @@ void AgentLife::begin(agent::StartupResult result) {
       loop_, log_, metrics_, health_, names_, std::move(tracker),
       agent::Intake::Options{result_.configuration, result_.encapsulation},
       agent::Intake::Sinks{.output = [this](calc::Output output) { to_kernel_->push(std::move(output)); },
+                           .tunnels =
+                               [this](const agent::TunnelOrder& order) {
+                                 const config::Resolved& now = result_.configuration.resolved;
+                                 plane_->set_tunnels(agent::tunnel_settings(now, order.encapsulation, {}), 0,
+                                                     order.number);
+                               },
                            .bgp = [](agent::BgpUpdates) {},
                            .timeouts = [](config::DurationMap) {},
                            .leave =

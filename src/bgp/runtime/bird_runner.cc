@@ -29,11 +29,16 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 bool tunnel_exists() { return ::if_nametoindex(std::string(kTunnelDevice).c_str()) != 0; }
 
-// Rows of `show interfaces summary` begin with the name.
+// Rows of `show interfaces summary` begin with name and state. Down is as good as missing: the kernel refuses the
+// routes, and BIRD does not try again.
 bool lists_tunnel(const Reply& reply) {
   return std::ranges::any_of(reply, [](const ReplyLine& line) {
-    const std::string_view text = base::trim(line.text);
-    return line.code == reply_code::kInterfaceRow && text.substr(0, text.find_first_of(" \t")) == kTunnelDevice;
+    std::string_view text = base::trim(line.text);
+    if (line.code != reply_code::kInterfaceRow || text.substr(0, text.find_first_of(" \t")) != kTunnelDevice) {
+      return false;
+    }
+    text = base::trim(text.substr(kTunnelDevice.size()));
+    return text.substr(0, text.find_first_of(" \t")) == "up";
   });
 }
 
@@ -104,6 +109,8 @@ void BirdRunner::render() {
     dirty_ = true;
     return;
   }
+  if (needs_tunnel(state_.inputs()) && !std::exchange(tunnel_asked_, true)) return ask_for_tunnel();
+  tunnel_asked_ = false;
   read_secrets();
   read_local_file();
   state_.set_include_local(!local_text_.empty() && local_text_ != local_refused_);
@@ -115,6 +122,19 @@ void BirdRunner::render() {
   if (generated.text == accepted_ && (!state_.inputs().include_local || local_text_ == local_accepted_)) return;
   wanted_ = std::move(generated.text);
   stage();
+}
+
+// The device may have come since BIRD was asked last, when no pool needed it: routes that were left out of the kernel
+// until the next poll would cost packets.
+void BirdRunner::ask_for_tunnel() {
+  step_ = Step::kChecking;
+  control_.command("show interfaces summary", [this](const Result<Reply>& interfaces) {
+    if (interfaces && !reply_code::is_error(interfaces->back().code))
+      state_.set_tunnel_ready(lists_tunnel(*interfaces));
+    step_ = Step::kIdle;
+    dirty_ = false;
+    render();
+  });
 }
 
 bool BirdRunner::read_secrets() {

@@ -72,6 +72,7 @@ class BirdRunner {
 
   void schedule(base::Duration delay);
   void render();
+  void ask_for_tunnel();
   bool read_secrets();
   bool read_local_file();
   void look_around();
@@ -106,6 +107,7 @@ class BirdRunner {
   bool in_sync_ = false;
   bool dirty_ = false;
   Step step_ = Step::kIdle;
+  bool tunnel_asked_ = false;   // for the render under way
   std::string local_text_;      // the operator's file as last read; empty: none
   std::string local_refused_;   // its text when it was refused
   std::string local_accepted_;  // its text that the daemon runs

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/check.h"
+
 namespace calc {
 namespace {
 
@@ -25,6 +27,12 @@ void count_length(Lengths& lengths, std::uint8_t length, bool more) {
 }
 
 }  // namespace
+
+void RouteResolver::begin(RouteSource source) {
+  CHECK(source_ == RouteSource::kNone);
+  source_ = source;
+  for (const auto& [prefix, site] : sites_) dirty_.insert(prefix);
+}
 
 // --- Workloads and blocks
 
@@ -241,7 +249,6 @@ std::optional<ClusterRoute> RouteResolver::resolve(const base::Prefix& prefix) c
 }
 
 void RouteResolver::collect(Changes& changes) {
-  if (source_ == RouteSource::kNone) return;
   for (const base::Prefix& cidr : changes.pools_removed) take_pool(cidr, std::nullopt);
   for (const auto& [cidr, pool] : changes.pools) {
     const bool vxlan = pool.vxlan != model::EncapMode::kNever;
@@ -254,6 +261,7 @@ void RouteResolver::collect(Changes& changes) {
   }
   for (const Symbol name : changes.nodes_removed) take_node(name, {});
   for (const auto& [name, node] : changes.nodes) take_node(name, info_of(node));
+  if (source_ == RouteSource::kNone) return dirty_.clear();
   for (const base::Prefix& prefix : std::exchange(dirty_, {})) {
     const auto known = announced_.find(prefix);
     const auto now = resolve(prefix);

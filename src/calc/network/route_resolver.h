@@ -35,6 +35,12 @@ class RouteResolver {
  public:
   RouteResolver(std::string hostname, RouteSource source) : hostname_(std::move(hostname)), source_(source) {}
 
+  // Pools and nodes are known even with kNone; workloads and blocks have to be put again: a resync must follow, and
+  // until its end routes may be missing.
+  // REQUIRES: the source is kNone.
+  void begin(RouteSource source);
+  RouteSource source() const { return source_; }
+
   void put(const model::WorkloadEndpointKey& key, const model::WorkloadEndpoint& endpoint);
   void erase(const model::WorkloadEndpointKey& key);
   void put(const model::IpamBlockKey& key, const model::IpamBlock& block);
@@ -105,7 +111,7 @@ class RouteResolver {
   std::optional<ClusterRoute> resolve_claims(const base::Prefix& prefix, const Site& site, PoolKind pool) const;
 
   const std::string hostname_;
-  const RouteSource source_;
+  RouteSource source_;
   std::map<base::Prefix, PoolInfo> pools_;
   Lengths pool_lengths_;
   std::map<Symbol, NodeInfo> nodes_;

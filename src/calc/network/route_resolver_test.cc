@@ -95,6 +95,26 @@ TEST(RouteResolver, TunnelAddressesInsideTheirHostsBlockNeedNoRoute) {
             "10.65.9.2/32 tunnel vxlan node near 192.0.2.2\n");
 }
 
+// Nothing is kept until somebody asks; then pools and nodes are known, and a resync brings the rest.
+TEST(RouteResolver, BeginsWhileItRuns) {
+  World w(RouteSource::kNone);
+  w.guest("a", "here", "10.65.0.1");
+  w.guest("b", "near", "10.65.0.2");
+  EXPECT_EQ(w.routes(), "");
+  w.calculator.begin_routes(RouteSource::kWorkloads);
+  EXPECT_EQ(w.calculator.routes(), RouteSource::kWorkloads);
+  w.calculator.resync_begin();
+  w.pool("10.65.0.0/16", model::EncapMode::kAlways);
+  w.node("here", "192.0.2.1/24", "10.65.9.1");
+  w.node("near", "192.0.2.2/24", "10.65.9.2");
+  w.guest("a", "here", "10.65.0.1");
+  w.guest("b", "near", "10.65.0.2");
+  w.calculator.resync_end();
+  EXPECT_EQ(w.routes(),
+            "10.65.0.2/32 workload vxlan node near 192.0.2.2\n"
+            "10.65.9.2/32 tunnel vxlan node near 192.0.2.2\n");
+}
+
 TEST(RouteResolver, WorkloadsAsTheSourceLeaveBlocksAlone) {
   World w(RouteSource::kWorkloads);
   w.node("near", "192.0.2.2/24", "");

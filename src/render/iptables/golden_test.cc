@@ -101,7 +101,7 @@ Scenario host_endpoints() {
   all.tiers = endpoint.tiers;
   world.changes.host_endpoints[{World::symbol("any")}] = std::make_shared<const calc::LocalHostEndpoint>(all);
   Settings settings = openstack_settings();
-  settings.vxlan_v4 = true;
+  settings.tunnels.vxlan_v4 = true;
   settings.vxlan_tunnel_v4 = address("10.65.0.2");
   settings.failsafe_inbound = {{"tcp", 22, net("192.0.2.0/24")}};
   settings.failsafe_outbound = {{"udp", 53, {}}};

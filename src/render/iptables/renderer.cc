@@ -95,8 +95,23 @@ RenderChanges Renderer::render(ObjectChanges changes) {
   return out;
 }
 
+RenderChanges Renderer::set_tunnels(TunnelRules tunnels) {
+  context_.settings.tunnels = tunnels;
+  if (statics_done_) put_static_chains();
+  return render(builder_.set_tunnels(tunnels));
+}
+
+void Renderer::put_static_chains() {
+  for (const Family family : families()) {
+    for (const Table table : kTables) {
+      for (const Chain& chain : render_static(context_, family, table)) put(family, table, render_chain(chain));
+    }
+  }
+}
+
 void Renderer::render_statics() {
   statics_done_ = true;
+  put_static_chains();
   for (const Family family : families()) {
     for (const Table table : kTables) {
       for (const auto& [kernel, hooks] : hooks_[table]) {
@@ -105,7 +120,6 @@ void Renderer::render_statics() {
           if (!hook.target.empty()) tables_[family][table].add_root(hook.target);
         }
       }
-      for (const Chain& chain : render_static(context_, family, table)) put(family, table, render_chain(chain));
     }
   }
   ObjectChanges all;

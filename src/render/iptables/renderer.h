@@ -58,6 +58,9 @@ class Renderer {
     return render(builder_.set_host_interfaces(std::move(interfaces)));
   }
 
+  // While it runs: the chains and sets that tunnels need come or go, nothing else changes.
+  RenderChanges set_tunnels(TunnelRules tunnels);
+
   const std::map<std::string, Hooks>& hooks(Table table) const { return hooks_[table]; }
   // Every programmed chain, for plans and full comparisons.
   std::map<std::string_view, ChainPtr> programmed(Family family, Table table) const {
@@ -71,6 +74,7 @@ class Renderer {
 
   RenderChanges render(ObjectChanges changes);
   void render_statics();
+  void put_static_chains();
   void render_rules(const ObjectChanges& changes);
   void render_policy_chains(const model::PolicyKey& key, bool filter);
   void render_profile_chains(base::Symbol name, bool filter);

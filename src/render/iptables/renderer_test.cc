@@ -278,12 +278,14 @@ Settings twin_settings(std::uint32_t seed) {
   settings.workload_source_spoofing = seed % 2 == 0;
   if (seed % 3 == 0) settings.deny = DenyAction::kReject;
   settings.nat_exclude_hosts = seed % 5 == 0;
-  settings.vxlan_v4 = seed % 2 == 0;
+  settings.tunnels.vxlan_v4 = seed % 2 == 0;
   return settings;
 }
 
 void expect_same(const Renderer& renderer, const Follower& follower, const Chance& chance, std::uint32_t seed) {
-  Renderer fresh = Renderer::create(twin_settings(seed)).value();
+  Settings settings = twin_settings(seed);
+  settings.tunnels = renderer.settings().tunnels;
+  Renderer fresh = Renderer::create(settings).value();
   Follower naive;
   naive.follow(fresh.set_host_interfaces(chance.interfaces));
   naive.follow(fresh.apply(calc::Snapshot{chance.all}));
@@ -315,6 +317,10 @@ TEST(RendererTwin, IncrementalEqualsFromScratch) {
       if (chance.one_in(6)) {
         chance.interfaces = chance.random_interfaces();
         follower.follow(renderer.set_host_interfaces(chance.interfaces));
+      }
+      if (chance.one_in(10)) {
+        follower.follow(renderer.set_tunnels({chance.one_in(2), chance.one_in(2), chance.one_in(2)}));
+        if (chance.one_in(2)) follower.follow(renderer.set_tunnels(twin_settings(seed).tunnels));
       }
       if (chance.one_in(20)) follower.follow(renderer.apply(calc::Snapshot{chance.all}));
       if (chance.one_in(8)) expect_same(renderer, follower, chance, seed);
@@ -416,7 +422,7 @@ TEST(Renderer, ForbiddenSpoofingCountsAsAbsent) {
 
 TEST(Renderer, SetsOfItsOwn) {
   Settings settings = openstack_settings();
-  settings.vxlan_v4 = true;
+  settings.tunnels.vxlan_v4 = true;
   settings.external_nodes = {net("198.51.100.0/24")};
   Renderer renderer = Renderer::create(settings).value();
   World world;
@@ -445,6 +451,25 @@ TEST(Renderer, SetsOfItsOwn) {
       renderer.set_host_interfaces({{"eth0", {address("192.0.2.1")}}, {"tap1", {address("10.0.0.1")}}});
   EXPECT_EQ(addresses.v4.sets.changed.at("cali40this-host").added.size(), 1u);
   EXPECT_TRUE(addresses.v4.chains_empty());
+}
+
+TEST(Renderer, TunnelsComeAndGo) {
+  Renderer renderer = Renderer::create(openstack_settings()).value();
+  World world;
+  model::Node other;
+  other.host_ipv4 = address("192.0.2.2");
+  other.vxlan_tunnel_v4 = address("10.65.0.2");
+  world.changes.nodes[World::symbol("compute-02")] = other;
+  (void)renderer.apply(world.snapshot());
+  const RenderChanges changes = renderer.set_tunnels({.ipip = false, .vxlan_v4 = true, .vxlan_v6 = false});
+  EXPECT_THAT(changes.v4.sets.removed, ElementsAre("cali40all-hosts-net"));
+  EXPECT_EQ(changes.v4.sets.created.at("cali40all-vxlan-net").members.size(), 1u);
+  EXPECT_TRUE(changes.v6.chains_empty());
+  EXPECT_THAT(lines(renderer, Table::kFilter, "cali-INPUT"), HasSubstr("cali40all-vxlan-net"));
+  EXPECT_THAT(lines(renderer, Table::kFilter, "cali-INPUT"), Not(HasSubstr("cali40all-hosts-net")));
+  const RenderChanges again = renderer.set_tunnels({.ipip = false, .vxlan_v4 = true, .vxlan_v6 = false});
+  EXPECT_TRUE(again.v4.chains_empty());
+  EXPECT_TRUE(again.v4.sets.empty());
 }
 
 TEST(Renderer, HostEndpointsByNameAddressAndWildcard) {

@@ -32,7 +32,7 @@ class StaticChains {
   std::vector<Chain> raw() {
     open(chain::kPrerouting);
     emit({}, clear_all());
-    if (settings_.vxlan(family_)) emit({ProtocolIs{"udp"}, SinglePort{settings_.vxlan_port}}, NoTrack{});
+    if (settings_.tunnels.vxlan(family_)) emit({ProtocolIs{"udp"}, SinglePort{settings_.vxlan_port}}, NoTrack{});
     for (const auto& prefix : prefixes()) emit({InInterface{prefix}}, SetMark{marks_.scratch0});
     const Match from_workload = MarkEquals{marks_.scratch0, marks_.scratch0};
     emit({from_workload}, jump(chain::kRpfSkip));
@@ -49,7 +49,7 @@ class StaticChains {
     open(chain::kOutput);
     emit({}, clear_all());
     emit({}, jump(chain::kToHost));
-    if (settings_.vxlan(family_)) emit({ProtocolIs{"udp"}, SinglePort{settings_.vxlan_port}}, NoTrack{});
+    if (settings_.tunnels.vxlan(family_)) emit({ProtocolIs{"udp"}, SinglePort{settings_.vxlan_port}}, NoTrack{});
     emit({accepted()}, Accept{});
 
     failsafe(true);
@@ -90,9 +90,9 @@ class StaticChains {
     open(chain::kPostrouting);
     emit({}, jump(chain::kFipSnat));
     emit({}, jump(chain::kNatOutgoing));
-    if (v4_ && settings_.ipip && settings_.ipip_tunnel) masquerade_device("tunl0");
-    if (v4_ && settings_.vxlan_v4 && settings_.vxlan_tunnel_v4) masquerade_device("vxlan.calico");
-    if (!v4_ && settings_.vxlan_v6 && settings_.vxlan_tunnel_v6) masquerade_device("vxlan-v6.calico");
+    if (v4_ && settings_.tunnels.ipip && settings_.ipip_tunnel) masquerade_device("tunl0");
+    if (v4_ && settings_.tunnels.vxlan_v4 && settings_.vxlan_tunnel_v4) masquerade_device("vxlan.calico");
+    if (!v4_ && settings_.tunnels.vxlan_v6 && settings_.vxlan_tunnel_v6) masquerade_device("vxlan-v6.calico");
     return std::move(chains_);
   }
 
@@ -162,13 +162,13 @@ class StaticChains {
   void input() {
     open(chain::kInput);
     const Match to_local = LocalAddress{Side::kDestination};
-    if (v4_ && settings_.ipip) {
+    if (v4_ && settings_.tunnels.ipip) {
       emit({ProtocolIs{"", kProtocolIpip}, in_set(own_set::kAllHosts, Side::kSource), to_local},
            context_.filter_allow(), "Allow IPIP packets from Calico hosts");
       emit({ProtocolIs{"", kProtocolIpip}}, context_.deny(Table::kFilter),
            fmt::format("{} IPIP packets from non-Calico hosts", context_.deny_word()));
     }
-    if (settings_.vxlan(family_)) {
+    if (settings_.tunnels.vxlan(family_)) {
       emit({ProtocolIs{"", kProtocolUdp}, vxlan_port(), in_set(own_set::kVxlanHosts, Side::kSource), to_local},
            context_.filter_allow(), vxlan_comment("Allow", "VXLAN packets from allowed hosts"));
       // IPv4 never rejects here (spec Q12).
@@ -233,11 +233,11 @@ class StaticChains {
     // A host may always reach its own workloads.
     for (const auto& prefix : prefixes()) emit({OutInterface{prefix}}, Return{});
     const Match from_local = LocalAddress{Side::kSource};
-    if (v4_ && settings_.ipip) {
+    if (v4_ && settings_.tunnels.ipip) {
       emit({ProtocolIs{"", kProtocolIpip}, in_set(own_set::kAllHosts, Side::kDestination), from_local},
            context_.filter_allow(), "Allow IPIP packets to other Calico hosts");
     }
-    if (settings_.vxlan(family_)) {
+    if (settings_.tunnels.vxlan(family_)) {
       emit({ProtocolIs{"", kProtocolUdp}, vxlan_port(), from_local, in_set(own_set::kVxlanHosts, Side::kDestination)},
            context_.filter_allow(), vxlan_comment("Allow", "VXLAN packets to other allowed hosts"));
     }

@@ -116,7 +116,7 @@ inline Settings openstack_settings() {
   settings.interface_prefixes = {"tap"};
   settings.openstack = true;
   settings.metadata_address = address("127.0.0.1");
-  settings.ipip = true;
+  settings.tunnels.ipip = true;
   settings.ipip_tunnel = address("10.65.0.1");
   return settings;
 }

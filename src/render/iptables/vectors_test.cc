@@ -140,7 +140,7 @@ TEST(Vectors, Hooks) {
 // Appendix A.7: prefix cali, VXLAN on, no OpenStack.
 TEST(Vectors, VxlanConfiguration) {
   Settings settings;
-  settings.vxlan_v4 = true;
+  settings.tunnels.vxlan_v4 = true;
   settings.vxlan_tunnel_v4 = address("10.65.0.1");
   const Actual actual = render_all(settings, World(), Family::kIpv4);
   const auto expect_ids = [&](Table table, const char* chain, std::size_t from, std::vector<std::string> ids) {

@@ -108,7 +108,7 @@ World everything() {
 
 render::Settings settings_for_everything() {
   render::Settings settings = openstack_settings();
-  settings.vxlan_v4 = settings.vxlan_v6 = true;
+  settings.tunnels.vxlan_v4 = settings.tunnels.vxlan_v6 = true;
   settings.vxlan_tunnel_v4 = address("10.65.0.2");
   settings.vxlan_tunnel_v6 = address("fd00:65::2");
   settings.workload_source_spoofing = true;

@@ -24,6 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::uint16_t kVxlanPort = 4789;
+constexpr std::uint16_t kForgedPort = 6000;
 
 std::string run(std::vector<std::string> arguments, std::string input = {}, bool may_fail = false) {
   os::Command command;
@@ -323,6 +324,47 @@ Seen Capture::seen() {
     }
   }
   return seen;
+}
+
+// --- Stranger
+
+struct Stranger::Work {
+  base::Fd sender;
+  base::Fd receiver;
+  sockaddr_storage target{};
+  socklen_t length = 0;
+  std::vector<std::uint8_t> packet;
+  std::atomic<bool> go{true};
+  std::size_t received = 0;
+  std::thread thread;
+};
+
+Stranger::Stranger(Fabric& fabric, std::size_t to, std::vector<std::uint8_t> packet) : work_(std::make_unique<Work>()) {
+  const Host& host = fabric.hosts()[to];
+  work_->sender = Fabric::socket_in(fabric.router(), AF_INET, SOCK_DGRAM, 0);
+  work_->receiver = Fabric::socket_in(host.guest, AF_INET, SOCK_DGRAM, 0);
+  bind_to(work_->receiver, host.guest_v4, kForgedPort);
+  work_->target = socket_address(host.v4.address, kVxlanPort, work_->length);
+  work_->packet = std::move(packet);
+  work_->thread = std::thread([work = work_.get()] {
+    char byte = 0;
+    while (work->go) {
+      sendto(work->sender.get(), work->packet.data(), work->packet.size(), 0,
+             reinterpret_cast<const sockaddr*>(&work->target), work->length);
+      std::this_thread::sleep_for(milliseconds(1));
+      while (recv(work->receiver.get(), &byte, 1, 0) == 1) ++work->received;
+    }
+  });
+}
+
+Stranger::~Stranger() {
+  if (work_->thread.joinable()) stop();
+}
+
+std::size_t Stranger::stop() {
+  work_->go = false;
+  work_->thread.join();
+  return work_->received;
 }
 
 // --- Stream

@@ -106,6 +106,19 @@ class Capture {
   base::Fd socket_;
 };
 
+// The same forged packet to a host, one a millisecond, from the router, which is no host of the cluster.
+class Stranger {
+ public:
+  Stranger(Fabric& fabric, std::size_t to, std::vector<std::uint8_t> packet);
+  ~Stranger();
+  // Ends it; how many of them the guest got.
+  std::size_t stop();
+
+ private:
+  struct Work;
+  std::unique_ptr<Work> work_;
+};
+
 // Numbered packets from guest to guest, one a millisecond, while the object lives.
 class Stream {
  public:
