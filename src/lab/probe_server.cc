@@ -478,7 +478,7 @@ class Server {
     if (!flow->fd || (::connect(flow->fd.get(), address.get(), address.length) != 0 && errno != EINPROGRESS)) {
       return say(conversation, fmt::format("connect: {}\n", std::strerror(errno)));
     }
-    hold_much(flow->fd.get());
+    if (!flow->tcp) hold_much(flow->fd.get());
     flow->interval = std::chrono::nanoseconds(1'000'000'000 / std::max(1, number<int>(words[5])));
     flow->next = Clock::now();
     flow->last_echo = flow->next;

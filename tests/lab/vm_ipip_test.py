@@ -9,7 +9,7 @@ import unittest
 
 VM = str(pathlib.Path(__file__).resolve().parent / "vm.py")
 PERCALECTL = ""
-PATIENCE = "6"  # how much slower than hardware the machine is, for the limits of what runs in it
+PATIENCE = "12"  # how much slower than hardware the machine is, for the limits of what runs in it
 
 # What must go wrong, each on a lab whose agents are frozen: a packet beside the tunnel, a stranger let in, a wrong size.
 BROKEN = r"""
