@@ -54,7 +54,9 @@ class Cloud:
         self._bridge_environment = bridge_environment or {}
 
     def up(self):
-        self.lab('up', self.name, '--env', 'FELIX_METADATAADDR=127.0.0.1', '--env', 'FELIX_WORKLOADSOURCESPOOFING=Any')
+        # The lab's hosts have /var/lib/calico each for itself, but share /var/lib/neutron.
+        self.lab('up', self.name, '--env', 'FELIX_METADATAADDR=127.0.0.1', '--env', 'FELIX_WORKLOADSOURCESPOOFING=Any',
+                 '--env', 'FELIX_DHCPSTATEPATH=/var/lib/calico/dhcp')
         enter_network('/proc/%d/ns/net' % self.holder('etcd'))
         self._prepare_etcd()
         self.neutron = Neutron(self.folder / 'neutron', self.socket, extension_drivers='port_security',
