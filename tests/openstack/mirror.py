@@ -13,6 +13,7 @@ RESOURCES = '/calico/resources/v3/projectcalico.org/'
 DOWN = tuple(RESOURCES + kind for kind in ('workloadendpoints/', 'networkpolicies/', 'networksets/', 'livemigrations/',
                                            'clusterinformations/', 'felixconfigurations/')) + ('/calico/dhcp/',)
 UP = ('/calico/felix/v2/',)
+MARK = '/calico/mirror/mark'
 
 
 class _Direction:
@@ -20,8 +21,9 @@ class _Direction:
 
     def __init__(self, source, target, prefixes):
         self._source, self._target, self._prefixes = source, target, prefixes
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._faults = ()
+        self._marks = self._seen = 0  # put, and come through the watch
         self._values = {}   # as the source has them
         self._written = {}  # as the target has them
         self._watch = None
@@ -52,9 +54,21 @@ class _Direction:
             self._faults = faults
             self._bring(self._values.keys() | self._written.keys())
 
+    def catch_up(self):
+        """What is in the source when this is called has come here when it returns."""
+        with self._lock:
+            self._marks += 1
+            mark = self._marks
+        self._source.put(MARK, str(mark))
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._seen >= mark, 30):
+                raise RuntimeError('the mirror does not follow')
+
     def _follow(self):
         for changes in self._watch:
             with self._lock:
+                self._seen = max([self._seen] + [int(value) for key, value in changes if key == MARK])
+                self._lock.notify_all()
                 mine = [(key, value) for key, value in changes if key.startswith(self._prefixes)]
                 for key, value in mine:
                     if value is None:
@@ -108,7 +122,10 @@ class Mirror:
 
     @contextlib.contextmanager
     def spoilt(self, fault):
-        """Within it values are spoilt by the fault (of faults.py), beside those of others at the same time."""
+        """Within it values are spoilt by the fault (of faults.py), beside those of others at the same time. What was changed before
+        has reached the agents' etcd unspoilt."""
+        for direction in (self._down, self._up):
+            direction.catch_up()
         self._change(lambda: self._faults.append(fault))
         try:
             yield

@@ -57,8 +57,6 @@ class Packets(RuleChecks, PortChecks, DhcpChecks):
         self.judge('the group is renamed', see, members, [(faults.group_ignored(port, web), nobody)],
                    lambda: self.neutron.update('security_group', web['id'], name='store'))
         self.assertEqual(self.cloud.endpoint(port)['metadata']['labels']['sg.projectcalico.org/openstack-' + web['id']], 'store')
-        groups(self.open_group['id'])()
-        groups(web['id'])()
         self.judge('the member is taken away', lambda: look(target, peers, probes=('tcp/443',), directions=('in',)), nobody,
                    [(faults.endpoint_kept(port), members)], groups(self.open_group['id']))
         groups(web['id'])()
