@@ -106,7 +106,7 @@ def environment(options, scratch):
                 XTABLES_LOCKFILE=str(scratch / 'xtables.lock'), FELIX_BIRDMODE='Enabled', FELIX_BIRDSUPERVISOR='Agent',
                 FELIX_BIRDCONFIGFILE=str(scratch / 'bird/bird.conf'), FELIX_BIRDSOCKET=str(scratch / 'bird/bird.ctl'),
                 FELIX_BIRDPIDFILE=str(scratch / 'bird/bird.pid'), FELIX_BIRDINCLUDEFILE=str(scratch / 'no-such-file'),
-                FELIX_BIRDREADINESS='Off')
+                FELIX_BIRDREADINESS='Off', FELIX_ROUTESOURCE=options.route_source)
 
 
 def bird_sessions(scratch):
@@ -121,6 +121,7 @@ def main():
     parser.add_argument('--routes', type=int, default=50)
     parser.add_argument('--groups', type=int, default=1000)
     parser.add_argument('--rounds', type=int, default=50)
+    parser.add_argument('--route-source', default='WorkloadIPs', choices=['WorkloadIPs', 'CalicoIPAM'])
     parser.add_argument('--encapsulation', default='none', choices=['none', 'ipip', 'vxlan'])
     options = parser.parse_args()
 
@@ -155,7 +156,7 @@ def main():
         wait_for(ready, 120, 'the agent')
         wait_for(lambda: bird_sessions(scratch) == options.nodes - 1 or 1 / 0, 60, "BIRD's configuration")
         print(f'{options.nodes} nodes, {options.routes} routes each, {options.nodes * options.routes} endpoints, {options.groups} '
-              f'groups, encapsulation {options.encapsulation}, {options.nodes - 1} sessions configured')
+              f'groups, encapsulation {options.encapsulation}, {options.route_source}, {options.nodes - 1} sessions configured')
         time.sleep(12)
         worst = report('at rest, 12 s after ready', agent, scratch)
         churn(etcd, options)

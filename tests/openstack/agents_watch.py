@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 
-from neutron_server import Refused
+from cases import soon
+from neutron_server import Process, Refused
 
 LIMIT = 90  # seconds from the kill until Neutron must say that the agent is dead
 
@@ -16,6 +17,8 @@ class AgentsWatch:
     def __init__(self, cloud, host):
         self._cloud, self._host = cloud, host
         self._process = self._find()
+        self._environment = pathlib.Path('/proc/%d/environ' % self._process).read_bytes().decode().rstrip('\0').split('\0')
+        self._again = None
         self.seen_dead = {}  # host -> seconds after the kill
         self._stopping = threading.Event()
         os.kill(self._process, signal.SIGKILL)
@@ -45,8 +48,16 @@ class AgentsWatch:
         self._thread.join(LIMIT + 10)
         test.assertEqual(list(self.seen_dead), [self._host], 'who was seen dead; the others must be alive throughout')
         test.assertLessEqual(self.seen_dead[self._host], LIMIT)
+        self._start_again()
+        test.assertTrue(soon(lambda: self._alive().get(self._host)), 'not alive again')
         print('the agent of %s was dead to Neutron %d s after its end' % (self._host, self.seen_dead[self._host]))
+
+    def _start_again(self):
+        self._again = Process([self._cloud.bin / 'percalectl', 'lab', 'exec', self._cloud.name, self._host, '--', '/usr/bin/env', '-i',
+                               *self._environment, self._cloud.bin / 'percaled'], self._cloud.folder / 'agent-again.log')
 
     def stop(self):
         self._stopping.set()
         self._thread.join()
+        if self._again:
+            self._again.stop()

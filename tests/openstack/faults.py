@@ -1,7 +1,7 @@
 """Wrong translations: what the mirror can make of the bridge's values on their way to the agents.
 
 A fault is a name and a function (key, value, what the agents have) -> value; None: no such key. Each makes one mistake, at one
-object. ALL has every kind's name: a kind that no check notices fails the tests.
+object, in whatever state that is: a change made before may still be on its way. ALL has every kind's name: a kind that no check notices fails the tests.
 """
 
 import dataclasses
@@ -120,7 +120,10 @@ def protocol_lost(group):
 
 @_kind("a rule's protocol is another")
 def protocol_wrong(group):
-    return _rules(group, lambda rule, _: rule.update(protocol={'6': 17, '17': 6}[str(rule['protocol'])]))
+    def change(rule, _):
+        if 'protocol' in rule:
+            rule['protocol'] = {'6': 17, '17': 6}.get(str(rule['protocol']), rule['protocol'])
+    return _rules(group, change)
 
 
 @_kind("a rule's ports are lost")
@@ -130,7 +133,11 @@ def ports_lost(group):
 
 @_kind('a range of ports is its first port')
 def range_cut(group):
-    return _rules(group, lambda rule, _: rule['destination'].update(ports=[int(rule['destination']['ports'][0].split(':')[0])]))
+    def cut(rule, _):
+        ports = rule.get('destination', {}).get('ports')
+        if ports:
+            rule['destination']['ports'] = [int(str(ports[0]).split(':')[0])]
+    return _rules(group, cut)
 
 
 @_kind("a rule's ICMP type is lost")
@@ -140,7 +147,7 @@ def icmp_type_lost(group):
 
 @_kind("a rule's ICMP code is lost")
 def icmp_code_lost(group):
-    return _rules(group, lambda rule, _: rule['icmp'].pop('code', None))
+    return _rules(group, lambda rule, _: rule.get('icmp', {}).pop('code', None))
 
 
 @_kind("a rule's prefix is lost")
@@ -288,7 +295,7 @@ def gateway_wrong(subnet, gateway):
 
 @_kind('SLAAC is lost')
 def slaac_lost(subnet):
-    return _subnet(subnet, lambda value: [value.pop(mode) for mode in ('ipv6_ra_mode', 'ipv6_address_mode')])
+    return _subnet(subnet, lambda value: [value.pop(mode, None) for mode in ('ipv6_ra_mode', 'ipv6_address_mode')])
 
 
 # What agents report.

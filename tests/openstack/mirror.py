@@ -46,6 +46,8 @@ class _Direction:
 
     def spoil(self, faults):
         """What differs is written before this returns."""
+        if not self._thread.is_alive():
+            raise RuntimeError('the mirror has stopped: its thread said why')
         with self._lock:
             self._faults = faults
             self._bring(self._values.keys() | self._written.keys())

@@ -369,7 +369,7 @@ class InterleavingTest(Base):
                 told_all = self.database.call(mine)
                 database = self.database.snapshot() if read_early else self.database
                 for told in told_all:
-                    time.sleep(mine.random() * 0.01)
+                    time.sleep(mine.random() * (0.1 if read_early else 0.01))
                     dies = lossy and mine.random() < 0.1  # between commit and hook
                     if dies or not mine.choice(self.controllers).hook(*told, mine, database):
                         lost.append(told)
