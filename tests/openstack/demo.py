@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -312,9 +313,11 @@ class CleanUp:
 
     def by_force(self):
         """What an interruption at a bad moment may leave."""
-        for number in marked_processes(self.mark):
+        for number, command in marked_processes(self.mark).items():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
+            for data in re.findall(r'--datadir=(/dev/shm/percale-db\S+)', command):
+                shutil.rmtree(data, ignore_errors=True)
         self.attempt('lab', lambda: self.cloud.lab('down', self.cloud.name))
         for namespace in self.namespaces():
             run('ip', 'netns', 'del', pathlib.Path(namespace).name, check=False)
@@ -322,6 +325,8 @@ class CleanUp:
 
 
 def interrupted(*_):
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # cleaning up is not to be interrupted in turn
     raise KeyboardInterrupt
 
 

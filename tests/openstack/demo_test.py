@@ -76,7 +76,7 @@ class Whole(unittest.TestCase):
         # In the middle of Neutron's migrations; twice, because people do.
         demo = self.started()
         deadline = time.monotonic() + 120
-        while not any('mariadbd' in text for text in marked_processes(self.mark.encode()).values()):
+        while not (data := re.search(r'mariadbd .*--datadir=(\S+)', '\n'.join(marked_processes(self.mark.encode()).values()))):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
         demo.send_signal(signal.SIGINT)
@@ -84,6 +84,7 @@ class Whole(unittest.TestCase):
         demo.send_signal(signal.SIGINT)
         output, _ = demo.communicate(timeout=120)
         self.assertEqual(demo.returncode, 130, output)
+        self.assertFalse(pathlib.Path(data.group(1)).exists(), output)
         self.assert_nothing_left(demo, output)
 
 

@@ -87,7 +87,15 @@ class Database:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.socket = str(self.folder / 'db.sock')
-        self._data = data = tempfile.mkdtemp(prefix='percale-db', dir='/dev/shm')
+        self.process = None
+        self._data = tempfile.mkdtemp(prefix='percale-db', dir='/dev/shm')
+        try:
+            self._start(self._data)
+        except BaseException:  # Ctrl-C, too: nobody else knows of it yet
+            self.stop()
+            raise
+
+    def _start(self, data):
         subprocess.run(['mariadb-install-db', '--user=root', '--datadir=%s' % data, '--auth-root-authentication-method=normal',
                         '--skip-test-db'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # No power cut is part of any test: writing through to the disk would only be slow.
@@ -121,7 +129,8 @@ class Database:
         return 'mysql+pymysql://root@localhost/neutron?unix_socket=%s&charset=utf8' % self.socket
 
     def stop(self):
-        self.process.stop()
+        if self.process:
+            self.process.stop()
         shutil.rmtree(self._data, ignore_errors=True)
 
 
