@@ -1,10 +1,13 @@
 """Everything that differs between releases of Neutron, Ocata to the newest; nothing else in this package tries imports."""
 
+import datetime
 import inspect
 
+from oslo_config import cfg
 from oslo_utils import timeutils
 
 from neutron.db import models_v2
+from neutron.db.models import agent as agent_models
 from neutron.db.models import l3 as l3_models
 from neutron.db.models import securitygroup as sg_models
 from neutron.plugins.ml2.drivers import mech_agent  # noqa: F401
@@ -61,6 +64,12 @@ def reader(context):
     return db_api.context_manager.reader.using(context)
 
 
+def writer(context):
+    if hasattr(db_api, 'get_context_manager'):
+        return db_api.get_context_manager().writer.using(context)
+    return db_api.context_manager.writer.using(context)
+
+
 def core_plugin():
     return directory.get_plugin()
 
@@ -75,13 +84,28 @@ def update_port_status(port_id, status, host):
     core_plugin().update_port_status(admin_context(), port_id, status, host=host)
 
 
-def record_agent(state):
-    """One agent's heartbeat, straight into the agents table: no message bus is needed for it."""
+def record_agent(state, age):
+    """One agent's heartbeat, straight into the agents table: no message bus is needed for it. `age`: seconds since it was made."""
     plugin = core_plugin()
+    context = admin_context()
+    made = timeutils.utcnow() - datetime.timedelta(seconds=age)
     if 'agent_timestamp' in inspect.signature(plugin.create_or_update_agent).parameters:  # Ussuri
-        plugin.create_or_update_agent(admin_context(), state, timeutils.utcnow())
+        plugin.create_or_update_agent(context, state, made)
     else:
-        plugin.create_or_update_agent(admin_context(), state)
+        plugin.create_or_update_agent(context, state)
+    if age:
+        # Neutron has written down the present, whatever it was told: an agent that died since would count as alive.
+        with writer(context):
+            row = context.session.query(agent_models.Agent).filter_by(agent_type=state['agent_type'], host=state['host'])
+            row.update({'heartbeat_timestamp': made})
+
+
+def set_network_types(allowed, of_projects):
+    """Network types, of which projects get `of_projects`. To be called when ML2's options are registered."""
+    cfg.CONF.set_override('type_drivers', allowed, group='ml2')
+    # 2026.1 has another name for it, and set_override takes only the current one.
+    name = 'project_network_types' if 'project_network_types' in cfg.CONF.ml2 else 'tenant_network_types'
+    cfg.CONF.set_override(name, of_projects, group='ml2')
 
 
 def l3_relationships():

@@ -11,6 +11,7 @@ from neutron.db import l3_db
 from oslo_config import cfg
 
 from percale_neutron import compat
+from percale_neutron import worker
 
 
 class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixin):
@@ -28,10 +29,22 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
     def __init__(self):
         # A network has no segments of its own here: addresses are routed, whatever carries them.
         cfg.CONF.set_override('mechanism_drivers', ['calico'], group='ml2')
-        cfg.CONF.set_override('type_drivers', ['local', 'flat'], group='ml2')
-        cfg.CONF.set_override('tenant_network_types', ['local'], group='ml2')
+        compat.set_network_types(['local', 'flat'], of_projects=['local'])
         compat.l3_relationships()
+        self._workers_are_run = False
         super().__init__()
+
+    # The worker for the bridge. neutron-server runs plugins' workers, and so does neutron-periodic-workers from 2026.2 on. Before,
+    # nobody does where the API is apart from the workers: then it shares the process that takes agents' reports.
+
+    def get_workers(self):
+        self._workers_are_run = True
+        return super().get_workers()
+
+    def start_rpc_state_reports_listener(self):
+        if not self._workers_are_run:
+            worker.serve()
+        return super().start_rpc_state_reports_listener()
 
     # Before the commit: whatever cannot be honoured is refused. After it: the bridge is told, which never fails.
 
@@ -81,6 +94,20 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
         rule = self.get_security_group_rule(context, id)
         super().delete_security_group_rule(context, id)
         self._tell('security_group', [rule['security_group_id']])
+
+    # What groups are made with, where Neutron has that: rules (2023.2), statefulness (2026.2).
+
+    def create_default_security_group_rule(self, context, default_security_group_rule):
+        self._check('create', 'security_group_rule', default_security_group_rule['default_security_group_rule'])
+        return super().create_default_security_group_rule(context, default_security_group_rule)
+
+    def create_security_groups_default_statefulness(self, context, security_groups_default_statefulness):
+        self._check('create', 'security_group', security_groups_default_statefulness['security_groups_default_statefulness'])
+        return super().create_security_groups_default_statefulness(context, security_groups_default_statefulness)
+
+    def update_security_groups_default_statefulness(self, context, id, security_groups_default_statefulness):
+        self._check('create', 'security_group', security_groups_default_statefulness['security_groups_default_statefulness'])
+        return super().update_security_groups_default_statefulness(context, id, security_groups_default_statefulness)
 
     # Address groups, where Neutron has them (Wallaby).
 

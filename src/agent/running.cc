@@ -4,6 +4,7 @@
 #include "agent/settings_map.h"
 #include "base/path_metric.h"
 #include "os/memory.h"
+#include "os/pause.h"
 #include "os/random.h"
 
 namespace agent {
@@ -43,6 +44,11 @@ base::Result<std::unique_ptr<Running>> Running::create(const World& world, Start
   if (!dhcp) return base::fail(std::move(dhcp).error());
   if (*dhcp) {
     r->dhcp_service_ = std::make_unique<dhcp::Service>(r->dhcp_.loop(), world.log, world.metrics, **dhcp);
+  }
+  // In a directory the Nodes are files that the operator writes, each host has its own, and nobody allocates.
+  if (r->start_.datastore.uses_etcd() && config.text(P::kTunnelAddressMode) == "Enabled") {
+    r->tunnel_keeper_ = std::make_unique<ipam::TunnelKeeper>(r->tunnels_.loop(), world.log, world.metrics,
+                                                             paths.hostname, os::make_jitter(), os::pause);
   }
 
   auto kernel =
@@ -128,6 +134,10 @@ void Running::start() {
     dhcp_.loop().post([this] { dhcp_service_->start(*start_.store); });
     dhcp_.start();
   }
+  if (tunnel_keeper_) {
+    tunnels_.loop().post([this] { tunnel_keeper_->start(*start_.store); });
+    tunnels_.start();
+  }
   calc_.loop().post([this] { intake_->start(*start_.store); });
   calc_.start();
 }
@@ -136,11 +146,13 @@ Running::~Running() {
   calc_.stop();
   kernel_.stop();
   dhcp_.stop();
+  tunnels_.stop();
   edge_.stop();
   // The subscription and all requests end before the store does, the store before the loops it answers on.
   intake_.reset();
   kernel_side_.reset();
   dhcp_service_.reset();
+  tunnel_keeper_.reset();
   bgp_.reset();
   process_status_.reset();
   endpoint_status_.reset();

@@ -4,12 +4,14 @@
 //   store's own ─► calc ──output──► kernel ──statuses, beat──► edge ─► store
 //                    └────bgp──────────────────────────────────► edge ─► BIRD
 //   store's own ─► dhcp ─► dnsmasq         kernel ──links──► dhcp
+//   store's own ─► tunnels ─► store
 //
 //   thread   loop runs                                        may block on
 //   calc     Intake: decode, calculate, notice configuration  nothing
 //   kernel   KernelSide: render, reconcile, write             netlink requests; never on a child process
 //   edge     status reporters, BgpSide                        small files
 //   dhcp     dhcp::Service                                    files; dnsmasq's start and end
+//   tunnels  ipam::TunnelKeeper                               requests to the datastore
 //   http     health and metrics                               nothing
 //   main     start-up, signals, leaving                       nothing
 #pragma once
@@ -29,6 +31,7 @@
 #include "agent/status_files.h"
 #include "base/mailbox.h"
 #include "dhcp/runtime/service.h"
+#include "ipam/tunnel_keeper.h"
 #include "os/loop_thread.h"
 
 namespace agent {
@@ -83,6 +86,7 @@ class Running {
   os::LoopThread kernel_{"kernel"};
   os::LoopThread calc_{"calc"};
   os::LoopThread dhcp_{"dhcp"};
+  os::LoopThread tunnels_{"tunnels"};
   StartupResult start_;  // holds the store, which the loops outlive
 
   std::unique_ptr<StatusStore> status_store_;
@@ -90,7 +94,8 @@ class Running {
   std::unique_ptr<StatusFiles> status_files_;                // null without EndpointStatusPathPrefix
   std::unique_ptr<ProcessStatusReporter> process_status_;
   std::unique_ptr<BgpSide> bgp_;
-  std::unique_ptr<dhcp::Service> dhcp_service_;  // null with DHCPMode Disabled
+  std::unique_ptr<dhcp::Service> dhcp_service_;        // null with DHCPMode Disabled
+  std::unique_ptr<ipam::TunnelKeeper> tunnel_keeper_;  // null without etcd, and with TunnelAddressMode Disabled
   std::unique_ptr<KernelSide> kernel_side_;
 
   base::Mailbox<StatusChanges, Fold> to_status_;  // kernel -> edge

@@ -127,6 +127,14 @@ std::string to_string(const Prefix& prefix) { return to_string(prefix.address) +
 
 Result<MacAddress> parse_mac(std::string_view text) {
   MacAddress mac;
+  if (text.size() == 14 && text[4] == '.' && text[9] == '.') {  // fa16.3e00.1122
+    std::string colons;
+    for (const std::size_t at : {0U, 2U, 5U, 7U, 10U, 12U}) {
+      if (!colons.empty()) colons += ':';
+      colons += text.substr(at, 2);
+    }
+    return parse_mac(colons);
+  }
   if (text.size() != 17) return fail(Error::invalid("not a MAC address", text));
   for (std::size_t i = 0; i < mac.bytes.size(); ++i) {
     const char* first = text.data() + 3 * i;

@@ -70,8 +70,8 @@ struct MacAddress {
   friend bool operator==(const MacAddress&, const MacAddress&) = default;
   friend std::strong_ordering operator<=>(const MacAddress&, const MacAddress&) = default;
 };
-Result<MacAddress> parse_mac(std::string_view text);
-std::string to_string(const MacAddress& mac);  // lower case, colons
+Result<MacAddress> parse_mac(std::string_view text);  // fa:16:3e:00:11:22, with dashes, or fa16.3e00.1122
+std::string to_string(const MacAddress& mac);         // lower case, colons
 
 }  // namespace base
 

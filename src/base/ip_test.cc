@@ -64,7 +64,9 @@ TEST(Ip, FamiliesSortApart) {
 
 TEST(Ip, Macs) {
   EXPECT_EQ(to_string(*parse_mac("FA:16:3e:00:11:22")), "fa:16:3e:00:11:22");
-  for (const char* text : {"", "fa:16:3e:00:11", "fa:16:3e:00:11:2g", "fa16.3e00.1122", "fa:16:3e:00:11:22:33"}) {
+  EXPECT_EQ(to_string(*parse_mac("FA16.3e00.1122")), "fa:16:3e:00:11:22");
+  for (const char* text : {"", "fa:16:3e:00:11", "fa:16:3e:00:11:2g", "fa16.3e00.112g", "fa16:3e00:1122",
+                           "fa163e001122", "fa:16:3e:00:11:22:33"}) {
     EXPECT_FALSE(parse_mac(text)) << text;
   }
 }

@@ -35,7 +35,7 @@ class Generator {
 
   Generated run() {
     daemon();
-    const RouteFilters route_filters(inputs_, global_, self_, workload_test_);
+    const RouteFilters route_filters(inputs_, global_, self_, peerings_, workload_test_);
     for (const Family family : kFamilies) route_filters.write(family, text_, diagnostics_);
     local_protocols();
     for (const Family family : kFamilies) kernel(family);
@@ -91,17 +91,29 @@ class Generator {
     line("watchdog warning 5 s;");
     line("");
     line("attribute int calico_prio;  # a route's priority as a kernel metric; never leaves the daemon");
+    line("attribute int calico_export;  # what classify4/6() found; never leaves the daemon");
   }
 
   // The direct protocol derives routes from addresses. It must not see guests' interfaces, nor the DHCP agent's ns-*,
   // whose gateway address would resurrect the whole subnet as a route of this node (spec §3.2).
+  //
+  // BIRD cannot evaluate routes of this protocol again: a new import filter restarts it, and for a moment no next hop
+  // resolves. So they are classified on their way from tables of their own, which a pipe does at any time.
   void local_protocols() {
     line("");
     line("protocol device {{ scan time 2;{} }}", debug_);
     std::string interfaces;
     for (const std::string& pattern : global_.ignored_interfaces) interfaces += fmt::format("-\"{}\", ", pattern);
     for (const std::string& pattern : workload_patterns_) interfaces += fmt::format("-\"{}\", ", pattern);
-    line("protocol direct {{ ipv4; ipv6;{}\n  interface {}-\"ns-*\", -\"kube-ipvs*\", \"*\"; }}", debug_, interfaces);
+    line("ipv4 table own4;\nipv6 table own6;");
+    line("protocol direct {{ ipv4 {{ table own4; }}; ipv6 {{ table own6; }};{}", debug_);
+    line("  interface {}-\"ns-*\", -\"kube-ipvs*\", \"*\"; }}", interfaces);
+    for (const Family family : kFamilies) {
+      const char f = digit(family);
+      line(
+          "protocol pipe calico_own{} {{ table master{}; peer table own{}; import filter own_routes{}; export none; }}",
+          f, f, f, f);
+    }
   }
 
   // The metric stays 32 for ever: changing it orphans every route written with the old one (spec §3.8).
@@ -113,7 +125,8 @@ class Generator {
   }
 
   void static_routes(Family family, const std::vector<base::Prefix>& blackholes) {
-    line("protocol static calico_static{} {{\n  ipv{};", digit(family), digit(family));
+    line("protocol static calico_static{} {{\n  ipv{} {{ import filter own_routes{}; }};", digit(family), digit(family),
+         digit(family));
     for (const base::Prefix& cidr : blackholes) line("  route {} blackhole;", base::to_string(cidr));
     std::set<base::IpAddress> routed;  // two sessions to one router, by port
     for (const Peering& peering : peerings_) {

@@ -108,7 +108,8 @@ TEST(Replies, Readiness) {
   EXPECT_EQ(why_not_ready(status, kOne, false), "BIRD refused the configuration: line 3");
 }
 
-// BIRD 3 (https://bird.network.cz): dates with fractions, and what it adds to the lines is after the state.
+// BIRD 3 as its source prints it (nest/proto.c and nest/cmds.c of the 3.x branch, in CZ-NIC's repository): the codes
+// and columns of BIRD 2; times have fractions, a version may carry a suffix, and pipes have a row of their own.
 TEST(Replies, BirdThreeSpeaksAlike) {
   const DaemonStatus status =
       parse_status(whole("1000-BIRD 3.0.1\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n"
@@ -117,16 +118,34 @@ TEST(Replies, BirdThreeSpeaksAlike) {
   EXPECT_EQ(status.version, "3.0.1");
   EXPECT_EQ(status.last_reboot, "2026-02-01 08:00:00.001");
   EXPECT_TRUE(status.running);
+  EXPECT_FALSE(status.recovering);
   const auto rows = parse_protocols(
       whole("2002-Name       Proto      Table      State  Since         Info\n"
             "1002-device1    Device     ---        up     10:00:01.100  \n"
             " kernel4    Kernel     master4    up     10:00:01.100  \n"
+            " calico_own4 Pipe       ---        up     10:00:01.100  master4 <=> own4\n"
             " Mesh_192_0_2_12 BGP        ---        up     10:00:04.250  Established   \n"
             " Mesh_192_0_2_13 BGP        ---        start  10:00:04.250  Active        Socket: Connection refused\n"
+            " Mesh_192_0_2_14 BGP        ---        stop   10:00:05.000  Down          Received: Cease\n"
+            " Mesh_192_0_2_15 BGP        ---        flush  10:00:05.000  Close         \n"
             "0000 \n"));
-  ASSERT_EQ(rows.size(), 4u);
-  EXPECT_TRUE(rows[2].established());
-  EXPECT_EQ(rows[3].detail, "Socket: Connection refused");
+  ASSERT_EQ(rows.size(), 7u);
+  EXPECT_FALSE(rows[2].is_calico_session());
+  EXPECT_EQ(rows[2].detail, "master4 <=> own4");
+  EXPECT_TRUE(rows[3].established());
+  EXPECT_EQ(rows[4].detail, "Socket: Connection refused");
+  EXPECT_EQ(rows[5].state, "stop");
+  EXPECT_EQ(rows[6].session, "Close");
+}
+
+TEST(Replies, BirdThreeWhileItRecoversAndReconfigures) {
+  const DaemonStatus status =
+      parse_status(whole("1000-BIRD 3.1.4\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n"
+                         "0024-Graceful restart recovery in progress\n   Waiting for 1 channels to recover\n"
+                         "   Wait timer is 12.500/60\n0013 Reconfiguration in progress\n"));
+  EXPECT_EQ(status.version, "3.1.4");
+  EXPECT_TRUE(status.recovering);
+  EXPECT_FALSE(status.running);
 }
 
 }  // namespace

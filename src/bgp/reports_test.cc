@@ -57,23 +57,52 @@ TEST(Reports, ProtocolsOfBirdTwo) {
   EXPECT_TRUE(reports[1].channels.at(0).recovering);
 }
 
+// What BIRD 3 adds, by its source (nest/proto.c of the 3.x branch): when a protocol was made and last restarted by
+// itself; the states of both directions of a channel; two columns of statistics; `GR recovery` for every channel while
+// the daemon recovers, with nothing after it where the channel is not concerned; limits that are hit.
 TEST(Reports, ProtocolsOfBirdThree) {
-  const auto reports =
-      parse_protocol_reports(whole("1002-Node_192_0_2_13 BGP        ---        up     10:00:04.250  Established   \n"
-                                   "1006-  Created:            10:00:01.100\n"
-                                   "   BGP state:          Established\n"
-                                   "     Neighbor address: 192.0.2.13\n"
-                                   "   Channel ipv4\n"
-                                   "     State:          UP\n"
-                                   "     Import state:   UP\n"
-                                   "     Export state:   READY\n"
-                                   "     Routes:         2 imported, 3 exported, 1 preferred, 0 filtered\n"
-                                   "     Pending 0 attribute sets with total 0 prefixes to send\n"
-                                   " \n"
-                                   "0000 \n"));
-  ASSERT_EQ(reports.size(), 1u);
+  const auto reports = parse_protocol_reports(
+      whole("1002-Node_192_0_2_13 BGP        ---        up     10:00:04.250  Established   \n"
+            "1006-  Description:        Connection to BGP peer\n"
+            "   Created:            10:00:01.100\n"
+            "   Last autorestart:   10:00:03.000\n"
+            "   BGP state:          Established\n"
+            "     Neighbor address: 192.0.2.13\n"
+            "     Neighbor AS:      64512\n"
+            "   Channel ipv4\n"
+            "     State:          UP\n"
+            "     Import state:   UP\n"
+            "     Export state:   READY\n"
+            "     Table:          master4\n"
+            "     Preference:     100\n"
+            "     Input filter:   bgp_in4\n"
+            "     Output filter:  bgp_out4_same\n"
+            "     GR recovery:    pending waiting\n"
+            "     Import limit:   1000 [HIT]\n"
+            "       Action:       disable\n"
+            "     Routes:         2 imported, 0 filtered, 3 exported, 1 preferred\n"
+            "     Route change stats:     received   rejected   filtered    ignored   RX limit      limit   accepted\n"
+            "       Import updates:              9          0          7          0          0          0          2\n"
+            "       Export updates:              8          0          0          5        ---          0          3\n"
+            "     BGP Next hop:   192.0.2.11\n"
+            "     Pending 0 attribute sets with total 0 prefixes to send\n"
+            " \n"
+            "1002-calico_own4 Pipe       ---        up     10:00:01.100  master4 <=> own4\n"
+            "1006-  Created:            10:00:01.100\n"
+            "   Channel main\n"
+            "     Table:          master4\n"
+            "     Peer table:     own4\n"
+            "     Import state:   READY\n"
+            "     Export state:   READY\n"
+            "     Routes:         4 imported, 0 exported\n"
+            " \n"
+            "0000 \n"));
+  ASSERT_EQ(reports.size(), 2u);
   EXPECT_EQ(reports[0].detail("Neighbor address"), "192.0.2.13");
-  EXPECT_EQ(reports[0].channels, (std::vector<ChannelReport>{{"ipv4", "UP", 2, 3, 1, false}}));
+  EXPECT_EQ(reports[0].detail("Created"), "10:00:01.100");
+  EXPECT_EQ(reports[0].channels, (std::vector<ChannelReport>{{"ipv4", "UP", 2, 3, 1, true}}));
+  EXPECT_FALSE(reports[1].row.is_calico_session());
+  EXPECT_EQ(reports[1].channels.at(0).imported, 4u);
 }
 
 TEST(Reports, RoutesOfBirdTwo) {

@@ -3,6 +3,13 @@
 // elevated BGP route (200) lies between. The host's own default gets 110, or a default learned over BGP would make next
 // hops unresolvable.
 //
+// What leaves is decided where a route enters: pools, blocks and service ranges give each route of this host a class,
+// the attribute calico_export, in the import filters of the protocols it comes from, and the sessions' filters look at
+// the class alone. BIRD compares filters by their contents, and evaluates every route again for each session whose
+// filter has changed: with a mesh of 1,000 and 50 routes each, 50 million evaluations (5 s) for one new block. Routes
+// of other hosts have no class, since no attribute but BGP's own crosses a session; where they may be passed on, they
+// are classified on the way out.
+//
 // IP-in-IP with a stock BIRD (spec bgp §3.7, way A): the kernel export filter sends a BGP route of a tunnelled pool
 // through tunl0, with the node behind it as on-link gateway. The order interface, on-link, gateway is the only one that
 // BIRD takes. While BIRD does not know the device, such routes are kept out of the kernel: the plain route would let
@@ -19,6 +26,11 @@ namespace {
 using base::Family;
 
 constexpr std::uint32_t kTopPriority = 2147483647;  // local_pref = this − metric, so that less metric is more preferred
+// Classes of routes. One that has none, or kUnnamed, leaves only if something else says so.
+constexpr int kUnnamed = 0;
+constexpr int kAnnounced = 1;
+constexpr int kCovered = 2;  // by an own block, which is announced in its place
+constexpr int kForbidden = 3;
 constexpr std::string_view kNoServicesLabel = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 char digit(Family family) { return family == Family::kIpv4 ? '4' : '6'; }
@@ -42,7 +54,7 @@ void RouteFilters::write(Family family, Text& text, Diagnostics& out) const {
   write_filters(inputs_.filters, Direction::kImport, family, text, out);
   write_filters(inputs_.filters, Direction::kExport, family, text, out);
   tag_communities(family, text);
-  own_blocks(family, text);
+  classify(family, text);
   export_common(family, text);
   session_filters(family, text);
   kernel_import(family, text);
@@ -86,18 +98,6 @@ void RouteFilters::tag_communities(Family family, Text& text) const {
       text.line("    {}.add({});", community.c ? "bgp_large_community" : "bgp_community", to_string(community));
     }
     text.line("  }}");
-  }
-  text.line("}}");
-}
-
-// Spec §2.10: the block stands for its addresses, except for a guest that is just moving here.
-void RouteFilters::own_blocks(Family family, Text& text) const {
-  text.line("function own_blocks{}()\n{{", digit(family));
-  for (const auto& [cidr, state] : inputs_.blocks) {
-    if (cidr.family() != family || state != BlockState::kConfirmed) continue;
-    text.line("  if net = {} then accept;", base::to_string(cidr));
-    text.line("  if net ~ {} then {{ if calico_prio < {} then accept; reject; }}", base::to_string(cidr),
-              normal_priority(family));
   }
   text.line("}}");
 }
@@ -155,29 +155,75 @@ bool RouteFilters::host_routes(Family family) const {
   return std::ranges::none_of(inputs_.pools, [&](const auto& pool) { return pool.second.cidr.family() == family; });
 }
 
-// Spec §3.4, export step 3, in its order.
+// Spec §3.4, export steps 3.1 and 3.5 to 3.8, last first: the last statement that concerns a route decides. §2.10: a
+// block stands for its addresses, except for a guest that is just moving here, which export_common sees.
+void RouteFilters::classify(Family family, Text& text) const {
+  const auto say = [&](std::string_view condition, const base::Prefix& net, int result) {
+    text.line("  if net {} {} then calico_export = {};", condition, base::to_string(net), result);
+  };
+  text.line("function classify{}()\n{{\n  calico_export = {};", digit(family), kUnnamed);
+  if (host_routes(family)) {
+    text.line("  if source != RTS_BGP && net.len > 0 && ({} || ifname = \"dummy1\") then calico_export = {};",
+              workload_test_, kAnnounced);
+  }
+  for (const base::Prefix& pool : pools(family, true)) say("~", pool, kAnnounced);
+  if (!self_.cluster_id.empty()) {
+    for (const base::Prefix& range : global_.load_balancer_ips) {
+      if (range.family() == family) say("~", range, kAnnounced);
+    }
+  }
+  if (announces_services()) {
+    for (const base::Prefix& range : service_ranges(family)) say("~", range, kAnnounced);
+  }
+  for (auto block = inputs_.blocks.rbegin(); block != inputs_.blocks.rend(); ++block) {
+    if (block->first.family() != family || block->second != BlockState::kConfirmed) continue;
+    say("~", block->first, kCovered);
+    say("=", block->first, kAnnounced);
+  }
+  for (const base::Prefix& pool : pools(family, false)) say("~", pool, kForbidden);
+  text.line("}}");
+}
+
+// Whether some session may announce what another one brought. BIRD itself keeps routes of internal sessions from
+// internal sessions of the same AS unless a client of a route reflector is involved (RFC 4456).
+bool RouteFilters::passes_routes_on(Family family) const {
+  return std::ranges::any_of(peerings_, [&](const Peering& peering) {
+    return peering.address.family() == family && (!peering.internal || peering.route_reflector_client ||
+                                                  peering.local_as.value_or(self_.as_number) != self_.as_number);
+  });
+}
+
+// What routes are classified here follows from the sessions and the operator's file, not from pools and blocks.
+// Protocols in that file announce routes that have no class yet.
 void RouteFilters::export_common(Family family, Text& text) const {
   const char f = digit(family);
   text.line("function export_common{}(bool same_as)\n{{", f);
-  for (const base::Prefix& pool : pools(family, false)) text.line("  if net ~ {} then reject;", base::to_string(pool));
   text.line("  if same_as && (ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;");
   text.line("  if ifname ~ \"bpf*.cali\" then reject;");
-  text.line("  tag_communities{}();\n  own_blocks{}();", f, f);
-  if (announces_services()) {
-    for (const base::Prefix& range : service_ranges(family)) {
-      text.line("  if net ~ {} then accept;", base::to_string(range));
-    }
-  }
-  if (!self_.cluster_id.empty()) {
-    for (const base::Prefix& range : global_.load_balancer_ips) {
-      if (range.family() == family) text.line("  if net ~ {} then accept;", base::to_string(range));
-    }
-  }
-  for (const base::Prefix& pool : pools(family, true)) text.line("  if net ~ {} then accept;", base::to_string(pool));
-  if (host_routes(family)) {
-    text.line("  if source != RTS_BGP && net.len > 0 && ({} || ifname = \"dummy1\") then accept;", workload_test_);
-  }
+  if (inputs_.include_local)
+    text.line("  classify{}();", f);
+  else if (passes_routes_on(family))
+    text.line("  if source = RTS_BGP then classify{}();", f);
+  else
+    text.line("  if source = RTS_BGP then reject;");
+  text.line("  if calico_export = {} then reject;", kForbidden);
+  text.line("  tag_communities{}();", f);
+  text.line("  if calico_export = {} then accept;", kAnnounced);
+  text.line("  if calico_export = {} then {{ if calico_prio < {} then accept; reject; }}", kCovered,
+            normal_priority(family));
+  if (!self_.cluster_id.empty() && host_routes(family)) reflect_unnamed(family, text);
   text.line("}}");
+}
+
+// Where no pool names the cloud's addresses, a reflector passes on whatever its own AS has, as a reflector does that
+// knows nothing of pools; which session gets what of it is BIRD's own rule. Where the host-route rule was asked for
+// beside pools, those are floating IPs. To other AS only single addresses that this one brought forth, or the reflector
+// would carry foreign traffic between its routers.
+void RouteFilters::reflect_unnamed(Family family, Text& text) const {
+  const int host = family == Family::kIpv4 ? 32 : 128;
+  const bool any_pool = !pools(family, true).empty() || !pools(family, false).empty();
+  text.line("  if source = RTS_BGP && same_as{} then accept;", any_pool ? fmt::format(" && net.len = {}", host) : "");
+  text.line("  if source = RTS_BGP && bgp_path.len = 0 && net.len = {} then accept;", host);
 }
 
 // Sessions without BGPFilters share these, which keeps a large mesh short.
@@ -188,8 +234,9 @@ void RouteFilters::session_filters(Family family, Text& text) const {
   text.line("filter bgp_out{}_other {{ prio_out{}(); export_common{}(false); reject; }}", f, f, f);
 }
 
-// Spec §3.8 rules 2, 4 and 5.
+// Spec §3.8 rules 2, 4 and 5. own_routes is for the other protocols this host's routes come from.
 void RouteFilters::kernel_import(Family family, Text& text) const {
+  text.line("filter own_routes{} {{ classify{}(); accept; }}", digit(family), digit(family));
   text.line("filter kernel_import{}\n{{", digit(family));
   text.line("  if net.len = 0 && dest = RTD_UNICAST then preference = 110;");
   text.line("  if krt_source = 80 && !({} || ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;",
@@ -198,7 +245,7 @@ void RouteFilters::kernel_import(Family family, Text& text) const {
   text.line("    preference = 150;");
   text.line("    if krt_metric > 0 && krt_metric < {} then preference = 210;", normal_priority(family));
   text.line("  }}");
-  text.line("  accept;\n}}");
+  text.line("  classify{}();\n  accept;\n}}", digit(family));
 }
 
 void RouteFilters::kernel_export(Family family, Text& text, Diagnostics& out) const {

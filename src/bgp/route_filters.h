@@ -1,8 +1,9 @@
 // route_filters.h: the functions and filters of one address family: which routes BIRD announces, learns from the kernel
 // and writes into it (spec bgp §3.4–§3.8). Pure.
 //
-// Defined names: prio_out4/6(), prio_in4/6(), export_common4/6(bool same_as), the filters bgp_in4/6, bgp_out4/6_same,
-// bgp_out4/6_other, kernel_import4/6 and kernel_export4/6. BGPFilter functions stand between prio_in and the rest.
+// Defined names: prio_out4/6(), prio_in4/6(), classify4/6(), export_common4/6(bool same_as), the filters bgp_in4/6,
+// bgp_out4/6_same, bgp_out4/6_other, own_routes4/6, kernel_import4/6 and kernel_export4/6. BGPFilter functions stand
+// between prio_in and the rest.
 #pragma once
 
 #include <string>
@@ -18,8 +19,9 @@ namespace bgp {
 class RouteFilters {
  public:
   // All must outlive this object. `workload_test` is a condition that holds for routes of guests' interfaces.
-  RouteFilters(const Inputs& inputs, const Configuration& global, const Identity& self, std::string workload_test)
-      : inputs_(inputs), global_(global), self_(self), workload_test_(std::move(workload_test)) {}
+  RouteFilters(const Inputs& inputs, const Configuration& global, const Identity& self,
+               const std::vector<Peering>& peerings, std::string workload_test)
+      : inputs_(inputs), global_(global), self_(self), peerings_(peerings), workload_test_(std::move(workload_test)) {}
 
   void write(base::Family family, Text& text, Diagnostics& out) const;
   // Blackholes that keep unused addresses of this node's ranges from leaving by the default route.
@@ -28,8 +30,10 @@ class RouteFilters {
  private:
   void priorities(base::Family family, Text& text) const;
   void tag_communities(base::Family family, Text& text) const;
-  void own_blocks(base::Family family, Text& text) const;
+  void classify(base::Family family, Text& text) const;
+  bool passes_routes_on(base::Family family) const;
   void export_common(base::Family family, Text& text) const;
+  void reflect_unnamed(base::Family family, Text& text) const;
   void session_filters(base::Family family, Text& text) const;
   void kernel_import(base::Family family, Text& text) const;
   void kernel_export(base::Family family, Text& text, Diagnostics& out) const;
@@ -45,6 +49,7 @@ class RouteFilters {
   const Inputs& inputs_;
   const Configuration& global_;
   const Identity& self_;
+  const std::vector<Peering>& peerings_;
   const std::string workload_test_;
 };
 

@@ -56,7 +56,7 @@ base::Error invalid(model::Problems& problems) { return Error(ErrorKind::kInvali
 // What calicoctl refuses to touch, whatever the datastore holds.
 base::Result<void> check_writable(const Resource& resource, std::string_view operation) {
   if (resource.kind == &model::kinds::kClusterInformation) {
-    return base::fail(not_supported(operation, resource.id(), "resource is readonly"));
+    return base::fail(not_supported(operation, "ClusterInformation", ""));
   }
   if (resource.kind == &model::kinds::kNetworkPolicy && resource.name().starts_with("knp.default.")) {
     return base::fail(not_supported(operation, resource.id(),
@@ -252,7 +252,7 @@ base::Result<Resource> Client::replace(const Resource& input) {
 
 base::Result<Resource> Client::apply(const Resource& input) {
   if (input.kind == &model::kinds::kClusterInformation) {
-    return base::fail(not_supported("apply", input.id(), "resource is readonly"));
+    return base::fail(not_supported("apply", "ClusterInformation", "resource is readonly"));
   }
   Resource fresh = input;
   fresh.set_metadata("resourceVersion", {});

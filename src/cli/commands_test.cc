@@ -290,10 +290,10 @@ TEST_F(Commands, ProtectedObjects) {
   EXPECT_EQ(run_command({"apply", "-f", "-"},
                         "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: default}\n"),
             "failed to apply 'ClusterInformation' resource: [operation apply is not supported on "
-            "ClusterInformation(default): resource is readonly]\n");
+            "ClusterInformation: resource is readonly]\n");
   EXPECT_EQ(run_command({"delete", "clusterinfo", "default"}),
             "Failed to delete 'ClusterInformation' resource: operation delete is not supported on "
-            "ClusterInformation(default): resource is readonly\n\n");
+            "ClusterInformation\n\n");
   EXPECT_THAT(run_command({"create", "-f", "-"},
                           "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: knp.default.x}\n"),
               HasSubstr("operation create or apply is not supported on NetworkPolicy(default/knp.default.x): "
@@ -555,6 +555,22 @@ TEST_F(Commands, PlanShowsChainsSetsAndRoutes) {
   const std::string json = run_command({"plan", "--node", "host-b", "-o", "json"});
   EXPECT_THAT(json, HasSubstr("\"cali-tw-tapdb\": [\n"));
   EXPECT_THAT(run_command({"plan"}), StartsWith("Usage:\n  percalectl plan --node=<NAME>"));
+}
+
+TEST_F(Commands, PlanShowsHostEndpoints) {
+  run_command({"apply", "-f", "-"},
+              "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: a}\n"
+              "spec: {node: host-b, interfaceName: eth7}\n"
+              "---\napiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: b}\n"
+              "spec: {node: host-b, expectedIPs: [192.0.2.1]}\n"
+              "---\napiVersion: projectcalico.org/v3\nkind: FelixConfiguration\n"
+              "metadata: {name: default}\nspec: {chainInsertMode: Append}\n");
+  const std::string text = run_command({"plan", "--node", "host-b"});
+  EXPECT_THAT(text, HasSubstr("--in-interface eth7 --goto cali-fh-eth7\n"));
+  EXPECT_THAT(text, HasSubstr("\n-A cali-fh-eth7 "));
+  EXPECT_THAT(text, HasSubstr("# HostEndpoint b is for the interfaces with one of its addresses"));
+  EXPECT_THAT(text, HasSubstr("\n-A INPUT "));
+  EXPECT_THAT(text, Not(HasSubstr("\n-I ")));
 }
 
 TEST_F(Commands, PlanShowsTunnels) {

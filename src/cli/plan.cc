@@ -115,7 +115,7 @@ class FamilyPlan {
     }
   }
 
-  void add_table(const render::iptables::Renderer& renderer, Table table) {
+  void add_table(const render::iptables::Renderer& renderer, Table table, render::InsertMode mode) {
     const auto chains = renderer.programmed(family_, table);
     const auto& hooks = renderer.hooks(table);
     if (chains.empty() && hooks.empty()) return;
@@ -125,7 +125,8 @@ class FamilyPlan {
     for (const auto& [name, chain] : chains) text_ += ":" + std::string(name) + " - [0:0]\n";
     for (const auto& [chain, rules] : hooks) {
       std::vector<std::string> lines;
-      for (const auto& rule : rules.inserted) lines.push_back(hook_line("-I ", chain, rule));
+      const std::string_view verb = mode == render::InsertMode::kInsert ? "-I " : "-A ";
+      for (const auto& rule : rules.inserted) lines.push_back(hook_line(verb, chain, rule));
       for (const auto& rule : rules.appended) lines.push_back(hook_line("-A ", chain, rule));
       add_lines(shown, chain, lines);
     }
@@ -228,6 +229,26 @@ class TunnelPlan {
   std::pair<std::optional<base::IpAddress>, std::optional<base::IpAddress>> hosts_;
 };
 
+// Of the host's interfaces the datastore knows those that host endpoints name; they are taken to exist.
+render::HostInterfaces named_interfaces(const calc::State& state) {
+  render::HostInterfaces out;
+  for (const auto& [key, endpoint] : state.host_endpoints) {
+    const std::string& name = endpoint->interface_name;
+    if (!name.empty() && name != "*") out[name];
+  }
+  return out;
+}
+
+std::string unnamed_host_endpoints(const calc::State& state) {
+  std::string text;
+  for (const auto& [key, endpoint] : state.host_endpoints) {
+    if (!endpoint->interface_name.empty()) continue;
+    text += "# HostEndpoint " + std::string(key.name.view()) +
+            " is for the interfaces with one of its addresses; what they are called is not known here: left out.\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 base::Result<Plan> make_plan(World& world, std::string_view node) {
@@ -244,6 +265,7 @@ base::Result<Plan> make_plan(World& world, std::string_view node) {
   const TunnelPlan tunnels(view.state, tunnel_settings, world.intern(node));
   auto renderer = render::iptables::Renderer::create(settings);
   if (!renderer) return base::fail(renderer.error());
+  (void)renderer->set_host_interfaces(named_interfaces(view.state));
   const render::iptables::RenderChanges changes = renderer->apply(view.snapshot);
 
   Plan plan;
@@ -253,6 +275,7 @@ base::Result<Plan> make_plan(World& world, std::string_view node) {
   }
   plan.text = "# Node " + std::string(node) +
               ": what an agent there would program with the iptables back end, as far as the datastore says.\n";
+  plan.text += unnamed_host_endpoints(view.state);
   if (tunnel_settings.any()) {
     plan.text +=
         "# Tunnels: if the smallest MTU of the host's interfaces is " + std::to_string(kAssumedHostMtu) + ".\n";
@@ -262,7 +285,9 @@ base::Result<Plan> make_plan(World& world, std::string_view node) {
     if (family == Family::kIpv6 && !settings.ipv6) continue;
     FamilyPlan part(family, plan.text);
     part.add_sets(changes[family].sets);
-    for (const Table table : render::iptables::kTables) part.add_table(*renderer, table);
+    for (const Table table : render::iptables::kTables) {
+      part.add_table(*renderer, table, settings.insert_mode);
+    }
     for (const auto& [interface, program] : renderer->objects().workloads) {
       for (const reconcile::Route& route : dataplane::workload_routes(*program.endpoint, routes)) {
         if (route.key.prefix.family() == family) part.add_route(reconcile::to_string(route, interface));

@@ -1,6 +1,5 @@
 #include "cli/system_environment.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include "base/strings.h"
 #include "os/event_loop.h"
 #include "os/files.h"
+#include "os/pause.h"
 #include "os/random.h"
 
 namespace cli {
@@ -74,9 +74,7 @@ std::string SystemEnvironment::timestamp() {
   return std::string(buffer, length);
 }
 
-void SystemEnvironment::pause(base::Duration duration) {
-  ::poll(nullptr, 0, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
-}
+void SystemEnvironment::pause(base::Duration duration) { os::pause(duration); }
 
 base::Result<std::unique_ptr<store::Store>> SystemEnvironment::open(const store::ConnectionSettings& settings) {
   return store::open_store(settings, log_, metrics_);

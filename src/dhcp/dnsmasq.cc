@@ -93,6 +93,8 @@ class Planner {
     taps();
   }
 
+  // IPv6 ranges are off-link: guests send everything to the router, which is the host they are on. That includes those
+  // of SLAAC: nobody would answer the question for a neighbour's address, for the neighbour is behind a router.
   void ranges() {
     for (const Subnet& subnet : network_.subnets) {
       const std::string network = base::to_string(subnet.cidr.address);
@@ -100,13 +102,12 @@ class Planner {
         add(fmt::format("--dhcp-range=set:subnet-{},{},static,{},{}", subnet.id, network, netmask(subnet.cidr.length),
                         lease_text(options_)));
       } else if (subnet.slaac && is_served(subnet)) {
-        add(fmt::format("--dhcp-range=set:subnet-{},{},slaac,ra-only,{},{}", subnet.id, network, subnet.cidr.length,
-                        lease_text(options_)));
+        add(fmt::format("--dhcp-range=set:subnet-{},{},slaac,ra-only,off-link,{},{}", subnet.id, network,
+                        subnet.cidr.length, lease_text(options_)));
       }
     }
   }
 
-  // Off-link: guests send everything to the router, which is the host they are on.
   void ipv6_ranges() {
     for (const Subnet& subnet : network_.subnets) {
       if (subnet.is_v4() || subnet.slaac || !is_served(subnet)) continue;

@@ -50,18 +50,18 @@ TEST(PlanServer, ArgumentsAreThoseOfNeutronsDriver) {
   options.dns_servers = {"9.9.9.9"};
   EXPECT_THAT(
       plan_server(network(), options).arguments,
-      ElementsAre("--no-hosts", "--no-resolv", "--except-interface=lo", "--pid-file=/state/0123456789abcdef/pid",
-                  "--dhcp-hostsfile=/state/0123456789abcdef/host", "--addn-hosts=/state/0123456789abcdef/addn_hosts",
-                  "--dhcp-optsfile=/state/0123456789abcdef/opts", "--dhcp-leasefile=/state/0123456789abcdef/leases",
-                  "--dhcp-match=set:ipxe,175", "--bind-dynamic", "--interface=ns-0123456789a",
-                  "--dhcp-range=set:subnet-s1,10.28.0.0,static,255.255.255.0,86400s",
-                  "--dhcp-range=set:subnet-s2,10.29.0.0,static,255.255.255.128,86400s",
-                  "--dhcp-range=set:subnet-s4,fd00:2::,slaac,ra-only,64,86400s", "--dhcp-option-force=option:mtu,1500",
-                  "--dhcp-lease-max=16777216", "--conf-file=", "--server=9.9.9.9", "--domain=openstacklocal",
-                  "--dhcp-range=set:subnet-s3,fd00:1::,static,off-link,64,86400s", "--enable-ra",
-                  "--ra-param=ns-*,mtu:off,0", "--dhcp-mac=set:port-p1,fa:16:3e:00:00:01",
-                  "--dhcp-mac=set:port-p2,fa:16:3e:00:00:02", "--interface=tapp1", "--interface=tapp2",
-                  "--bridge-interface=ns-0123456789a,tapp1,tapp2"));
+      ElementsAre(
+          "--no-hosts", "--no-resolv", "--except-interface=lo", "--pid-file=/state/0123456789abcdef/pid",
+          "--dhcp-hostsfile=/state/0123456789abcdef/host", "--addn-hosts=/state/0123456789abcdef/addn_hosts",
+          "--dhcp-optsfile=/state/0123456789abcdef/opts", "--dhcp-leasefile=/state/0123456789abcdef/leases",
+          "--dhcp-match=set:ipxe,175", "--bind-dynamic", "--interface=ns-0123456789a",
+          "--dhcp-range=set:subnet-s1,10.28.0.0,static,255.255.255.0,86400s",
+          "--dhcp-range=set:subnet-s2,10.29.0.0,static,255.255.255.128,86400s",
+          "--dhcp-range=set:subnet-s4,fd00:2::,slaac,ra-only,off-link,64,86400s", "--dhcp-option-force=option:mtu,1500",
+          "--dhcp-lease-max=16777216", "--conf-file=", "--server=9.9.9.9", "--domain=openstacklocal",
+          "--dhcp-range=set:subnet-s3,fd00:1::,static,off-link,64,86400s", "--enable-ra", "--ra-param=ns-*,mtu:off,0",
+          "--dhcp-mac=set:port-p1,fa:16:3e:00:00:01", "--dhcp-mac=set:port-p2,fa:16:3e:00:00:02", "--interface=tapp1",
+          "--interface=tapp2", "--bridge-interface=ns-0123456789a,tapp1,tapp2"));
 }
 
 TEST(PlanServer, LeasesWithoutEndAndTheHostsResolver) {

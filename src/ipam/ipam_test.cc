@@ -363,5 +363,74 @@ TEST_F(IpamTest, TunnelAddressWithoutOwnerIsAdopted) {
   EXPECT_EQ((*ipam_->block_of(ip("10.65.0.9")))->block.owner_of(ip("10.65.0.9"))->handle, "ipip-tunnel-addr-a");
 }
 
+TEST_F(IpamTest, TunnelAddressWrittenByHandIsTakenUp) {
+  put_pool("p", "10.65.0.0/24", R"(,"ipipMode":"Always")");
+  const std::string key = std::string(kRoot) + "nodes/a";
+  struct Case {
+    std::string address;
+    bool stays;
+  };
+  for (const Case& c : {Case{"10.65.0.77", true}, Case{"10.70.0.1", false}, Case{"nonsense", false}}) {
+    put_node("a", R"({"bgp":{"ipv4IPIPTunnelAddr":")" + c.address + "\"}}");
+    const auto changes = ensure_tunnel_addresses(*ipam_, "a");
+    ASSERT_TRUE(changes) << changes.error().text();
+    EXPECT_EQ(changes->empty(), c.stays) << c.address;
+    EXPECT_EQ(in_use(), 1U) << c.address;
+    EXPECT_TRUE(ensure_tunnel_addresses(*ipam_, "a")->empty()) << c.address;
+  }
+}
+
+TEST_F(IpamTest, TunnelAddressOfADeletedPoolIsReleasedWithoutReadingAllBlocks) {
+  put_pool("p", "10.65.0.0/24", R"(,"ipipMode":"Always")");
+  ASSERT_TRUE(ensure_tunnel_addresses(*ipam_, "a"));
+  for (const bool handle : {true, false}) {
+    ASSERT_TRUE(blocking_->remove(std::string(kRoot) + "ippools/p"));
+    if (!handle) {
+      ASSERT_TRUE(blocking_->remove("/calico/ipam/v2/handle/ipip-tunnel-addr-a"));
+    }
+    const auto changes = ensure_tunnel_addresses(*ipam_, "a");
+    ASSERT_TRUE(changes) << changes.error().text();
+    EXPECT_EQ(changes->front().after, "");
+    EXPECT_EQ(in_use(), 0U) << handle;
+    put_pool("p", "10.65.0.0/24", R"(,"ipipMode":"Always")");
+    ASSERT_EQ(ensure_tunnel_addresses(*ipam_, "a")->size(), 1U);
+  }
+}
+
+// Another process for the same node is faster each time that this one has assigned an address.
+TEST_F(IpamTest, WhoIsOvertakenBeginsAgain) {
+  put_pool("p", "10.65.0.0/24", R"(,"ipipMode":"Always")");
+  int overtaken = 0;
+  bool inside = false;
+  Ipam slow(*blocking_, Sources{.wall =
+                                    [&] {
+                                      // Asked for while an address is assigned, hence before the Node is written.
+                                      if (!inside && overtaken < 2) {
+                                        inside = true;
+                                        ++overtaken;
+                                        put_node("a", "{}");
+                                        EXPECT_EQ(ensure_tunnel_addresses(*ipam_, "a")->size(), 1U);
+                                        inside = false;
+                                      }
+                                      return wall_;
+                                    },
+                                .now = [this] { return now_; },
+                                .jitter = [] { return 0.5; },
+                                .pause = [this](base::Duration pause) { paused(pause); }});
+  const auto changes = ensure_tunnel_addresses(slow, "a");
+  ASSERT_TRUE(changes) << changes.error().text();
+  EXPECT_GT(overtaken, 0);
+  EXPECT_EQ(in_use(), 1U);
+  const std::string node = get(std::string(kRoot) + "nodes/a");
+  std::string held;
+  for (const StoredBlock& stored : all_blocks()) {
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      const auto address = ip("10.65.0." + std::to_string(i));
+      if (stored.block.cidr().contains(address) && stored.block.owner_of(address)) held = base::to_string(address);
+    }
+  }
+  EXPECT_THAT(node, HasSubstr("\"" + held + "\""));
+}
+
 }  // namespace
 }  // namespace ipam

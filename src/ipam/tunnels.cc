@@ -13,7 +13,8 @@ using base::ErrorKind;
 
 namespace {
 
-constexpr int kNodeTries = 5;
+constexpr int kNodeTries = 5;   // writes of the Node that others were faster with
+constexpr int kWholeTries = 5;  // when somebody else changed the node's tunnel addresses meanwhile
 
 bool encapsulates(const Pool& pool, const TunnelKind& kind) {
   const std::string& mode = kind.name == "IPIP" ? pool.ipip_mode : pool.vxlan_mode;
@@ -23,11 +24,14 @@ bool encapsulates(const Pool& pool, const TunnelKind& kind) {
 // One kind of address of one node.
 class TunnelAddress {
  public:
-  TunnelAddress(Ipam& ipam, const TunnelKind& kind, std::string node, std::vector<Pool> pools)
+  // `all`: every pool there is; `pools`: those of which the node needs an address.
+  TunnelAddress(Ipam& ipam, const TunnelKind& kind, std::string node, std::span<const Pool> all,
+                std::vector<Pool> pools)
       : ipam_(ipam),
         kind_(kind),
         node_(std::move(node)),
         handle_(std::string(kind.handle_prefix) + node_),
+        all_(all),
         pools_(std::move(pools)) {}
 
   // The address the node should have, "" for none. `fresh` tells whether it was assigned just now.
@@ -36,10 +40,16 @@ class TunnelAddress {
     const auto address = base::parse_address(current);
     if (pools_.empty()) return none(address ? std::optional(*address) : std::nullopt);
     if (!address) return replace(fresh);
+    if (pool_containing(all_, base::Prefix::host(*address)) == nullptr) {
+      // Its pool has been deleted. Looking for its block means reading all of them, so only without the handle.
+      const auto released = release();
+      if (!released) return base::fail(released.error());
+      if (*released) return assign(fresh);
+    }
     auto there = ipam_.block_of(*address);
     if (!there) return base::fail(there.error());
     const auto owner = *there ? (*there)->block.owner_of(*address) : std::nullopt;
-    if (!owner) return replace(fresh);
+    if (!owner) return take_up(*address, fresh);
     if (is_ours(*owner)) {
       if (pool_containing(pools_, base::Prefix::host(*address)) != nullptr) return current;
       auto moved = replace(fresh);
@@ -53,16 +63,23 @@ class TunnelAddress {
     return adopt(*address, fresh);
   }
 
-  base::Result<void> release() {
+  const std::string& handle() const { return handle_; }
+
+  // Whether the handle was there.
+  base::Result<bool> release() {
     const auto released = ipam_.release_by_handle(handle_);
-    if (!released && released.error().kind() != ErrorKind::kNotFound) return base::fail(released.error());
-    return {};
+    if (released) return true;
+    if (released.error().kind() == ErrorKind::kNotFound) return false;
+    return base::fail(released.error());
   }
 
  private:
   base::Result<std::string> none(const std::optional<base::IpAddress>& current) {
-    if (auto released = release(); !released) return base::fail(released.error());
-    if (!current) return std::string();
+    const auto by_handle = release();
+    // A node that may not touch IPAM has nothing of it, and needs nothing.
+    if (!by_handle && !current && by_handle.error().kind() == ErrorKind::kDenied) return std::string();
+    if (!by_handle) return base::fail(by_handle.error());
+    if (!current || *by_handle) return std::string();
     const auto there = ipam_.block_of(*current);
     if (!there) return base::fail(there.error());
     const auto owner = *there ? (*there)->block.owner_of(*current) : std::nullopt;
@@ -89,6 +106,14 @@ class TunnelAddress {
     return assign(fresh);
   }
 
+  // In the Node, but free: written by hand, or IPAM's keys were lost. Upstream assigns another; who wrote it, and every
+  // filter that knows it, is better served by the same.
+  base::Result<std::string> take_up(const base::IpAddress& address, bool& fresh) {
+    if (auto released = release(); !released) return base::fail(released.error());
+    if (pool_containing(pools_, base::Prefix::host(address)) == nullptr) return assign(fresh);
+    return assign_this(address, fresh);
+  }
+
   base::Result<std::string> assign(bool& fresh) {
     std::vector<base::Prefix> cidrs;
     for (const Pool& pool : pools_) cidrs.push_back(pool.cidr);
@@ -113,19 +138,24 @@ class TunnelAddress {
     const Release release{.address = address};
     const auto released = ipam_.release(std::span(&release, 1));
     if (!released) return base::fail(released.error());
+    return assign_this(address, fresh);
+  }
+
+  // Or another, if somebody was faster.
+  base::Result<std::string> assign_this(const base::IpAddress& address, bool& fresh) {
     const auto taken =
         ipam_.assign_address({.address = address, .host = node_, .handle = handle_, .attributes = attributes()});
-    if (taken) {
-      fresh = true;
-      return base::to_string(address);
-    }
-    return assign(fresh);
+    if (!taken && taken.error().kind() == ErrorKind::kUnavailable) return base::fail(taken.error());
+    if (!taken) return assign(fresh);
+    fresh = true;
+    return base::to_string(address);
   }
 
   Ipam& ipam_;
   const TunnelKind& kind_;
   const std::string node_;
   const std::string handle_;
+  const std::span<const Pool> all_;
   const std::vector<Pool> pools_;
 };
 
@@ -160,8 +190,18 @@ base::Result<std::optional<store::KeyValue>> read_node(Ipam& ipam, const std::st
   return item;
 }
 
+enum class NodeWrite {
+  kDone,
+  kOvertaken,  // somebody else has changed the addresses: what was decided may be wrong now
+};
+
+std::string address_in(const model::Resource& node, std::string_view kind_name) {
+  const auto kinds = tunnel_kinds();
+  return std::string(model::text_of(node.spec(), std::ranges::find(kinds, kind_name, &TunnelKind::name)->path));
+}
+
 // Others write the Node too: only our fields are changed, on whatever is there.
-base::Result<void> write_node(Ipam& ipam, const std::string& node, std::span<const TunnelChange> changes) {
+base::Result<NodeWrite> write_node(Ipam& ipam, const std::string& node, std::span<const TunnelChange> changes) {
   const auto kinds = tunnel_kinds();
   Backoff backoff(ipam.access().sources());
   for (int i = 0; i < kNodeTries; ++i) {
@@ -169,16 +209,79 @@ base::Result<void> write_node(Ipam& ipam, const std::string& node, std::span<con
     if (!item) return base::fail(item.error());
     auto resource = model::decode_stored(model::kinds::kNode, (*item)->value);
     if (!resource) return base::fail(resource.error());
+    bool written = true;
     for (const TunnelChange& change : changes) {
+      const std::string now = address_in(*resource, change.name);
+      if (now == change.after) continue;  // by an earlier try whose answer was lost
+      if (now != change.before) return NodeWrite::kOvertaken;
       const auto kind = std::ranges::find(kinds, std::string_view(change.name), &TunnelKind::name);
       set_field(*resource, kind->path, change.after);
+      written = false;
     }
-    const auto written = ipam.access().update((*item)->key, model::encode_stored(*resource), (*item)->mod_revision);
-    if (!written) return base::fail(written.error());
-    if (written->outcome == Written::kDone) return {};
+    if (written) return NodeWrite::kDone;
+    const auto update = ipam.access().update((*item)->key, model::encode_stored(*resource), (*item)->mod_revision);
+    if (!update) return base::fail(update.error());
+    if (update->outcome == Written::kDone) return NodeWrite::kDone;
     backoff.wait();
   }
   return base::fail(Error(ErrorKind::kConflict, "update conflict: Node(" + node + ")"));
+}
+
+// What was assigned for a Node that could not be written, unless another process for this node, which uses the same
+// handle, has put it there.
+void give_back(Ipam& ipam, const std::string& node, std::vector<Release> fresh) {
+  if (fresh.empty()) return;
+  if (const auto item = read_node(ipam, node)) {
+    if (const auto resource = model::decode_stored(model::kinds::kNode, (*item)->value)) {
+      std::erase_if(fresh, [&](const Release& release) {
+        return std::ranges::any_of(tunnel_kinds(), [&](const TunnelKind& kind) {
+          return model::text_of(resource->spec(), kind.path) == base::to_string(release.address);
+        });
+      });
+    }
+  }
+  (void)ipam.release(fresh);
+}
+
+struct Outcome {
+  NodeWrite written = NodeWrite::kDone;
+  std::vector<TunnelChange> changes;
+};
+
+base::Result<Outcome> ensure_once(Ipam& ipam, const std::string& node) {
+  const auto item = read_node(ipam, node);
+  if (!item) return base::fail(item.error());
+  const auto resource = model::decode_stored(model::kinds::kNode, (*item)->value);
+  if (!resource) return base::fail(resource.error());
+  const auto pools = ipam.pools();
+  if (!pools) return base::fail(pools.error());
+  Outcome outcome;
+  std::vector<Release> fresh_ones;
+  base::Result<void> failed;
+  for (const TunnelKind& kind : tunnel_kinds()) {
+    TunnelAddress tunnel(ipam, kind, node, *pools, tunnel_pools(*pools, kind, labels_of(*resource)));
+    const std::string before(model::text_of(resource->spec(), kind.path));
+    bool fresh = false;
+    const auto after = tunnel.ensure(before, fresh);
+    if (!after) {
+      failed = base::fail(after.error());
+      break;
+    }
+    if (fresh) fresh_ones.push_back({.address = *base::parse_address(*after), .handle = tunnel.handle()});
+    if (*after != before) outcome.changes.push_back({std::string(kind.name), before, *after});
+  }
+  if (failed && !outcome.changes.empty()) {
+    const auto written = write_node(ipam, node, outcome.changes);
+    if (!written) failed = base::fail(written.error());
+    if (written) outcome.written = *written;
+  }
+  // Without the Node nobody would know of them. If the datastore is away, whether the Node has them is not known; the
+  // handle leads to them the next time.
+  const bool unwritten =
+      failed ? outcome.written == NodeWrite::kOvertaken : failed.error().kind() != ErrorKind::kUnavailable;
+  if (unwritten) give_back(ipam, node, std::move(fresh_ones));
+  if (!failed) return base::fail(failed.error());
+  return outcome;
 }
 
 }  // namespace
@@ -202,32 +305,14 @@ std::vector<Pool> tunnel_pools(std::span<const Pool> pools, const TunnelKind& ki
 }
 
 base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node) {
-  const auto item = read_node(ipam, node);
-  if (!item) return base::fail(item.error());
-  const auto resource = model::decode_stored(model::kinds::kNode, (*item)->value);
-  if (!resource) return base::fail(resource.error());
-  const auto pools = ipam.pools();
-  if (!pools) return base::fail(pools.error());
-  std::vector<TunnelChange> changes;
-  std::vector<Release> fresh_ones;
-  base::Result<void> failed;
-  for (const TunnelKind& kind : tunnel_kinds()) {
-    TunnelAddress tunnel(ipam, kind, node, tunnel_pools(*pools, kind, labels_of(*resource)));
-    const std::string before(model::text_of(resource->spec(), kind.path));
-    bool fresh = false;
-    const auto after = tunnel.ensure(before, fresh);
-    if (!after) {
-      failed = base::fail(after.error());
-      break;
-    }
-    if (fresh) fresh_ones.push_back({.address = *base::parse_address(*after)});
-    if (*after != before) changes.push_back({std::string(kind.name), before, *after});
+  Backoff backoff(ipam.access().sources());
+  for (int i = 0; i < kWholeTries; ++i) {
+    auto outcome = ensure_once(ipam, node);
+    if (!outcome) return base::fail(outcome.error());
+    if (outcome->written == NodeWrite::kDone) return std::move(outcome->changes);
+    backoff.wait();
   }
-  if (failed && !changes.empty()) failed = write_node(ipam, node, changes);
-  if (failed) return changes;
-  // Without the Node nobody would know of them.
-  if (!fresh_ones.empty()) (void)ipam.release(fresh_ones);
-  return base::fail(failed.error());
+  return base::fail(Error(ErrorKind::kConflict, "update conflict: Node(" + node + ")"));
 }
 
 }  // namespace ipam

@@ -1,7 +1,9 @@
 // tunnels.h: the addresses of a node's tunnel devices, taken from the pools whose traffic they carry (spec cli §12.6).
 //
 // Idempotent: an address that is the node's and lies in an eligible pool stays; anything else is put right, the Node is
-// written once at the end, and what was assigned for nothing is given back. Run it at start and when a pool changes.
+// written once at the end, and what was assigned for nothing is given back. Run it at start and when a pool or the Node
+// changes (tunnel_keeper.h does). Several processes may do so for one node at once: whoever finds that the Node's
+// tunnel addresses are no longer those that it read begins again.
 #pragma once
 
 #include <span>
@@ -34,7 +36,8 @@ struct TunnelChange {
   std::string after;
 };
 
-// kNotFound if there is no such Node. Returns what is different now; empty: nothing was to do.
+// kNotFound if there is no such Node, or no pool has an address left. Returns what is different now; empty: nothing was
+// to do.
 base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node);
 
 }  // namespace ipam

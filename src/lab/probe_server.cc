@@ -345,11 +345,26 @@ class Server {
     running->fd.reset(
         ::socket(target.storage.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!running->fd) return finish(running, verdict_of(errno));
+    take_fresh_port(running->fd.get(), running->probe.target.is_v4());
     if (::connect(running->fd.get(), target.get(), target.length) != 0 && errno != EINPROGRESS) {
       return finish(running, verdict_of(errno));
     }
     watch(running->fd.get(), tcp ? EPOLLOUT : EPOLLIN, [this, running](std::uint32_t) { advance(running); });
     if (!tcp) send_probe(running);
+  }
+
+  // A probe asks whether a new flow passes, so it must not come from a port that an earlier probe to the same target
+  // used: connection tracking would still know that flow, and let it pass whatever the policy says now. The kernel's
+  // own choice is random and meets an old one about once in 28,000 probes; these are taken in turn, below the range
+  // that the kernel takes the flows' ports from.
+  void take_fresh_port(int fd, bool v4) {
+    constexpr std::uint16_t kFirst = 10'000;
+    constexpr std::uint16_t kLast = 32'767;
+    for (int attempts = 0; attempts < 100; ++attempts) {
+      last_port_ = last_port_ < kFirst || last_port_ >= kLast ? kFirst : static_cast<std::uint16_t>(last_port_ + 1);
+      const SocketAddress any = socket_address(*base::parse_address(v4 ? "0.0.0.0" : "::"), last_port_);
+      if (::bind(fd, any.get(), any.length) == 0) return;
+    }
   }
 
   void advance(const std::shared_ptr<RunningProbe>& running) {
@@ -570,6 +585,7 @@ class Server {
   std::uint64_t echo_retransmissions_ = 0;
   std::uint64_t last_message_ = 0;
   std::uint16_t last_echo_id_ = 0;
+  std::uint16_t last_port_ = 0;  // of probes
 };
 
 }  // namespace

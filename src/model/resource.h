@@ -47,6 +47,9 @@ class Problems {
   std::vector<Problem> schema_;
 };
 
+// Keys are qualified names, all of it is not too big. Of an object's metadata and of a rule's (spec datamodel §2.2).
+void check_annotations(const boost::json::object& annotations, Problems& problems);
+
 // "error with field X = 'v' (reason)", or the list form (spec cli §7.1). REQUIRES !problems.empty().
 std::string to_string(std::span<const Problem> problems);
 

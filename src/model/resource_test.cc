@@ -339,7 +339,7 @@ constexpr ErrorCase kValidationErrors[] = {
      "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {projectcalico.org/namespace: x}}\nspec: {}",
      "projectcalico.org/namespace is not a valid label name"},
     {"bad label", "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {'a b': x}}\nspec: {}",
-     "Metadata.Labels (key) = 'a b'"},
+     "Metadata.Labels (label) = 'a b'"},
     {"Felix selector on default", "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {nodeSelector: all()}",
      "nodeSelector must not be set on the 'default' or per-node ('node.*') FelixConfiguration"},
     {"Felix region", "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {openstackRegion: Region/1}",
@@ -364,6 +364,47 @@ constexpr ErrorCase kValidationErrors[] = {
      "kind: WorkloadEndpoint\nmetadata: {namespace: n}\nspec: {node: a, orchestrator: o, workload: w, endpoint: e, "
      "interfaceName: t, ipNetworks: [10.0.0.0/24]}",
      "IP network contains multiple addresses"},
+    {"named port of a host endpoint without ports",
+     "kind: HostEndpoint\nmetadata: {name: h}\nspec: {node: n, interfaceName: eth0, ports: [{name: a, protocol: ICMP, "
+     "port: 1}]}",
+     "error with field Port.Protocol = 'ICMP' (a named port needs protocol TCP, UDP or SCTP)"},
+    {"named port of a workload without ports",
+     "kind: WorkloadEndpoint\nmetadata: {namespace: n}\nspec: {node: a, orchestrator: o, workload: w, endpoint: e, "
+     "interfaceName: t, ports: [{name: a, protocol: UDPLite, port: 1}]}",
+     "error with field Port.Protocol = 'UDPLite'"},
+    {"http over a protocol number",
+     "kind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: {ingress: [{action: Allow, protocol: 6, http: {methods: "
+     "[GET]}}]}",
+     "rules with HTTP match must set protocol to TCP"},
+    {"annotation of a rule",
+     "kind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: {ingress: [{action: Allow, metadata: {annotations: {'a b': "
+     "c}}}]}",
+     "error with field Metadata.Annotations (key) = 'a b'"},
+    {"global() for service accounts",
+     "kind: NetworkPolicy\nmetadata: {name: p, namespace: n}\nspec: "
+     "{serviceAccountSelector: global()}",
+     "error with field ServiceAccountSelector = 'global()'"},
+    {"global() for the namespaces of a policy",
+     "kind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec: {namespaceSelector: global()}",
+     "error with field NamespaceSelector = 'global()'"},
+    {"bare address to announce",
+     "kind: BGPConfiguration\nmetadata: {name: default}\nspec: {serviceClusterIPs: [{cidr: 10.0.0.0}]}",
+     "error with field CIDR = '10.0.0.0' (invalid CIDR value.)"},
+    {"bare address in a filter",
+     "kind: BGPFilter\nmetadata: {name: f}\nspec: {exportV4: [{action: Accept, cidr: 10.0.0.0, matchOperator: In}]}",
+     "CIDR = '10.0.0.0' (invalid CIDR value.)"},
+    {"negative Felix duration",
+     "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {routeRefreshInterval: -5s}",
+     "spec.routeRefreshInterval in body should match"},
+    {"Felix duration below a millisecond",
+     "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {reportingTTL: 5us}",
+     "spec.reportingTTL in body should match"},
+    {"negative timeout",
+     "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {healthTimeoutOverrides: [{name: a, timeout: -5s}]}",
+     "must not be negative"},
+    {"timeout of nothing",
+     "kind: FelixConfiguration\nmetadata: {name: default}\nspec: {healthTimeoutOverrides: [{name: '', timeout: 5s}]}",
+     "name must be set"},
 };
 
 TEST(ResourceValidation, ReportsWhatUpstreamReports) {
@@ -382,6 +423,19 @@ constexpr ErrorCase kAccepted[] = {
      ""},
     {"AS number above 2^31",
      "kind: BGPPeer\nmetadata: {name: p}\nspec: {peerIP: '[2001:db8::1]:1790', asNumber: 4200000000}", ""},
+    {"long label in a policy name",
+     "kind: GlobalNetworkPolicy\nmetadata: {name: "
+     "a123456789-b123456789-c123456789-d123456789-e123456789-f123456789-g.x}"
+     "\nspec: {}",
+     ""},
+    {"host endpoint's port by protocol number",
+     "kind: HostEndpoint\nmetadata: {name: h}\nspec: {node: n, interfaceName: eth0, ports: [{name: a, protocol: 132, "
+     "port: 1}]}",
+     ""},
+    {"MAC address with dots",
+     "kind: WorkloadEndpoint\nmetadata: {namespace: n}\nspec: {node: a, orchestrator: o, workload: w, endpoint: e, "
+     "interfaceName: t, mac: fa16.3e00.1122}",
+     ""},
     {"generated policy name",
      "kind: NetworkPolicy\nmetadata: {name: ossg.default.8f1c0d5a-5b0e, namespace: openstack}\nspec: {}", ""},
     {"named port without protocol",

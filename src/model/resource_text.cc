@@ -103,18 +103,44 @@ Error parse_error(std::string text) {
 
 base::Result<json::value> convert(const YAML::Node& node, int depth);
 
+base::Result<void> add_member(json::object& object, const std::string& name, json::value value, const YAML::Mark& at) {
+  if (object.contains(name)) {
+    return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(at.line + 1) + ": key \"" + name +
+                                  "\" already set in map"));
+  }
+  object[name] = std::move(value);
+  return {};
+}
+
+// "<<: *name" takes over the members of another mapping, or of several. As upstream's strict reading has it, none of
+// them may be there already.
+base::Result<void> merge(json::object& object, json::value value, const YAML::Mark& at) {
+  if (value.is_object()) {
+    for (json::key_value_pair& member : value.get_object()) {
+      if (auto added = add_member(object, std::string(view(member.key())), std::move(member.value()), at); !added)
+        return added;
+    }
+    return {};
+  }
+  if (!value.is_array()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
+  for (json::value& element : value.get_array()) {
+    if (!element.is_object()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
+    if (auto merged = merge(object, std::move(element), at); !merged) return merged;
+  }
+  return {};
+}
+
 base::Result<json::value> convert_map(const YAML::Node& node, int depth) {
   json::object object;
   for (const auto& member : node) {
     if (!member.first.IsScalar()) return base::fail(parse_error("a member name is not text"));
     const std::string& name = member.first.Scalar();
-    if (object.contains(name)) {
-      return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(member.first.Mark().line + 1) +
-                                    ": key \"" + name + "\" already set in map"));
-    }
     auto value = convert(member.second, depth);
     if (!value) return value;
-    object[name] = *std::move(value);
+    const bool merged = name == "<<" && member.first.Tag() == "?";
+    auto added = merged ? merge(object, *std::move(value), member.first.Mark())
+                        : add_member(object, name, *std::move(value), member.first.Mark());
+    if (!added) return base::fail(added.error());
   }
   return object;
 }
@@ -144,7 +170,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
 
 base::Result<json::value> parse_yaml(std::string_view text) {
   try {
-    return convert(YAML::Load(std::string(text)), 0);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    // What ends a document early (a line indented less than the first) must not drop the rest unseen.
+    for (std::size_t i = 1; i < documents.size(); ++i) {
+      if (!documents[i].IsNull()) return base::fail(parse_error("did not find expected <document start>"));
+    }
+    return documents.empty() ? json::value(nullptr) : convert(documents.front(), 0);
   } catch (const YAML::Exception& failure) {
     const std::string line = failure.mark.is_null() ? "" : "line " + std::to_string(failure.mark.line + 1) + ": ";
     return base::fail(parse_error(line + failure.msg));
@@ -269,26 +300,59 @@ void append_json(std::string& out, const json::value& value, int indent) {
 
 // ---- YAML text ----
 
+// A sexagesimal number of YAML 1.1, "12:30" but not "8000:8010".
+bool is_sexagesimal(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  if (const auto point = text.find('.'); point != text.npos) {
+    if (text.find_first_not_of("0123456789_", point + 1) != text.npos) return false;
+    text = text.substr(0, point);
+  }
+  const auto parts = base::split(text, ':');
+  if (parts.size() < 2 || parts[0].empty() || parts[0].front() == '_') return false;
+  if (parts[0].find_first_not_of("0123456789_") != text.npos) return false;
+  return std::all_of(parts.begin() + 1, parts.end(), [](std::string_view part) {
+    if (part.empty() || part.size() > 2 || part.find_first_not_of("0123456789") != part.npos) return false;
+    return part.size() == 1 || part.front() < '6';
+  });
+}
+
 // What a reader would take the plain text for, if not text: then it needs double quotes.
 bool resolves_to_other_type(std::string_view text) {
   if (text == "<<" || text == ".nan" || text == ".inf" || text == "-.inf" || text == "+.inf") return true;
-  if (!resolve_plain(text).is_string()) return true;
-  // Sexagesimal numbers and dates of YAML 1.1.
-  const bool starts_numeric =
-      (text.front() >= '0' && text.front() <= '9') || text.front() == '-' || text.front() == '+';
-  if (!starts_numeric) return false;
-  const bool sixty = text.find(':') != text.npos && text.find_first_not_of("0123456789:._+-") == text.npos;
-  const bool date = text.size() >= 8 && text[4] == '-' && text.find_first_not_of("0123456789-:.TZtz+ ") == text.npos;
-  return sixty || date;
+  if (!resolve_plain(text).is_string() || is_sexagesimal(text)) return true;
+  const bool starts_numeric = text.front() >= '0' && text.front() <= '9';
+  return starts_numeric && text.size() >= 8 && text[4] == '-' &&
+         text.find_first_not_of("0123456789-:.TZtz+ ") == text.npos;  // a date
+}
+
+char32_t code_point(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  switch (character.size()) {
+    case 2: return static_cast<char32_t>((byte(0) & 0x1F) << 6 | (byte(1) & 0x3F));
+    case 3: return static_cast<char32_t>((byte(0) & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F));
+    case 4:
+      return static_cast<char32_t>((byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 |
+                                   (byte(3) & 0x3F));
+    default: return byte(0);
+  }
+}
+
+// What upstream's writer escapes. The line breaks among it would tear the text apart for other readers.
+bool must_be_escaped(char32_t c) {
+  const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+  return control || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c >= 0xFFFE;
+}
+
+// One character, to be followed through a text.
+std::string_view first_character(std::string_view text) {
+  return text.substr(0, std::max<std::size_t>(utf8_length(text), 1));
 }
 
 bool needs_double_quotes(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return true;
-    const auto c = static_cast<unsigned char>(text.front());
-    if (length == 1 && (c < 0x20 || c == 0x7F)) return true;
-    text.remove_prefix(length);
+    const std::string_view character = first_character(text);
+    if (utf8_length(text) == 0 || must_be_escaped(code_point(character))) return true;
+    text.remove_prefix(character.size());
   }
   return false;
 }
@@ -303,27 +367,63 @@ bool allowed_plain(std::string_view text) {
   return true;
 }
 
-std::string double_quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\')
-      out += std::string("\\") + c;
-    else if (c == '\n')
-      out += "\\n";
-    else if (c == '\t')
-      out += "\\t";
-    else if (c == '\r')
-      out += "\\r";
-    else if (byte < 0x20 || byte == 0x7F) {
-      constexpr char kHex[] = "0123456789ABCDEF";
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 0xF];
-    } else
-      out.push_back(c);
+std::string escaped(std::string_view character) {
+  const char32_t c = code_point(character);
+  switch (c) {
+    case '"': return "\\\"";
+    case '\\': return "\\\\";
+    case '\n': return "\\n";
+    case '\t': return "\\t";
+    case '\r': return "\\r";
+    default: break;
   }
-  return out + "\"";
+  if (!must_be_escaped(c)) return std::string(character);
+  const int digits = c < 0x100 ? 2 : c < 0x10000 ? 4 : 8;
+  std::string out = digits == 2 ? "\\x" : digits == 4 ? "\\u" : "\\U";
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out += "0123456789ABCDEF"[c >> shift & 0xF];
+  return out;
+}
+
+enum class Quotes : std::uint8_t { kNone, kSingle, kDouble };
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+// A scalar on one line, or folded as upstream's writer does it: once a line is longer than 80 characters, it ends at
+// the next single blank. `margin` is nothing for a key, which is never folded.
+void append_scalar(std::string& out, std::string_view text, Quotes quotes, std::optional<std::size_t> margin) {
+  constexpr std::size_t kFoldAfter = 80;
+  const std::string_view mark = quotes == Quotes::kNone ? "" : quotes == Quotes::kSingle ? "'" : "\"";
+  const auto line = out.rfind('\n');
+  std::size_t column = characters(std::string_view(out).substr(line == out.npos ? 0 : line + 1)) + mark.size();
+  out += mark;
+  bool after_blank = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::string_view character = first_character(text.substr(i));
+    if (character == " ") {
+      const bool next_is_blank = i + 1 < text.size() && text[i + 1] == ' ';
+      const bool inside = quotes == Quotes::kNone || (i > 0 && i + 1 < text.size());
+      if (margin && !after_blank && inside && column > kFoldAfter && (quotes == Quotes::kDouble || !next_is_blank)) {
+        out += "\n" + std::string(*margin, ' ');
+        column = *margin;
+        if (next_is_blank) out += "\\", ++column;
+      } else {
+        out += ' ';
+        ++column;
+      }
+    } else {
+      const std::string piece = quotes == Quotes::kDouble                       ? escaped(character)
+                                : quotes == Quotes::kSingle && character == "'" ? "''"
+                                                                                : std::string(character);
+      out += piece;
+      column += characters(piece);
+    }
+    after_blank = character == " ";
+    i += character.size();
+  }
+  out += mark;
 }
 
 void append_literal(std::string& out, std::string_view text, int indent) {
@@ -340,30 +440,26 @@ void append_literal(std::string& out, std::string_view text, int indent) {
   }
 }
 
-void append_text(std::string& out, std::string_view text, int indent) {
+void append_text(std::string& out, std::string_view text, int indent, bool key) {
+  const auto margin =
+      key ? std::nullopt : std::optional<std::size_t>(static_cast<std::size_t>(std::max(indent, 1)) * 2);
+  const bool lines = text.find('\n') != text.npos;
   if (text.empty()) {
     out += "\"\"";
-  } else if (text.find('\n') != text.npos && text.front() != '\n' &&
+  } else if (lines && !key && text.front() != '\n' && text.back() != ' ' && text.find(" \n") == text.npos &&
              !needs_double_quotes(base::replace_all(text, "\n", ""))) {
     append_literal(out, text, indent);
   } else if (resolves_to_other_type(text) || needs_double_quotes(text)) {
-    out += double_quoted(text);
-  } else if (allowed_plain(text)) {
-    out += text;
+    append_scalar(out, text, Quotes::kDouble, margin);
   } else {
-    out += "'" + base::replace_all(text, "'", "''") + "'";
+    append_scalar(out, text, allowed_plain(text) ? Quotes::kNone : Quotes::kSingle, margin);
   }
 }
 
 void append_yaml(std::string& out, const json::value& value, int indent, bool after_dash);
 
 void append_member(std::string& out, const json::key_value_pair& member, int indent) {
-  const std::string_view name = view(member.key());
-  if (name.find('\n') != name.npos) {
-    out += double_quoted(name);
-  } else {
-    append_text(out, name, indent);
-  }
+  append_text(out, view(member.key()), indent, true);
   out += ":";
   const json::value& value = member.value();
   const bool nested =
@@ -403,7 +499,7 @@ void append_yaml(std::string& out, const json::value& value, int indent, bool af
   } else if (value.is_array()) {
     out += "[]";
   } else if (value.is_string()) {
-    append_text(out, view(value.get_string()), indent);
+    append_text(out, view(value.get_string()), indent, false);
   } else {
     out += scalar_text(value);
   }

@@ -43,6 +43,10 @@ TEST(ResourceText, ResolvesPlainScalarsAsYaml11) {
       {"18446744073709551615", "18446744073709551615"},
       {"|\n  text\n", "\"text\\n\""},
       {"[a, 1]", "[\"a\",1]"},
+      {"a: b\n---\n", "{\"a\":\"b\"}"},
+      {"a: &x {c: 1}\nb: {<<: *x, d: 2}", R"({"a":{"c":1},"b":{"c":1,"d":2}})"},
+      {"a: {<<: [{c: 1}, {d: 2}]}", R"({"a":{"c":1,"d":2}})"},
+      {"a: {'<<': 1}", R"({"a":{"<<":1}})"},
   };
   for (const Case& c : kCases) {
     const auto value = parse_document(c.yaml);
@@ -59,7 +63,8 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
 }
 
 TEST(ResourceText, RefusesBadDocuments) {
-  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2"})
+  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d",
+                                     "a: &x {c: 1}\nb: {<<: *x, c: 2}", "a: {<<: 1}"})
     EXPECT_FALSE(parse_document(bad)) << bad;
   EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
 }
@@ -101,11 +106,71 @@ text:
 )");
 }
 
+// The expected texts are those of sigs.k8s.io/yaml 1.4, which calicoctl prints with.
+TEST(ResourceText, FoldsAndQuotesYamlAsGoDoes) {
+  const std::string id = "sg.projectcalico.org/openstack-8f1c0d5a-5b0e-4a39-9f0e-2f3fbb6b8a11";
+  const json::value value = {
+      {"blanks", "a  " + id + "  b " + id + " c"},
+      {"double", "\t" + id + " " + id + " x"},
+      {"emoji", "\xF0\x9F\x98\x80"},
+      {"list",
+       json::array{"8000:8010", "90:91", "22:22", "1:59", "-1:2:3.5", "(has(" + id + ") && has(" + id + ")) || all()"}},
+      {"one", "has(" + id + ") has(" + id + ")"},
+      {"single", "# " + id + " " + id + " x"},
+      {"torn", "a \nb"},
+  };
+  EXPECT_EQ(to_go_yaml(value), "blanks: a  " + id + "  b\n  " + id + " c\n" +       //
+                                   "double: \"\\t" + id + " " + id + "\n  x\"\n" +  //
+                                   "emoji: \"\\U0001F600\"\n" +                     //
+                                   "list:\n- 8000:8010\n- 90:91\n- \"22:22\"\n- \"1:59\"\n- \"-1:2:3.5\"\n" +
+                                   "- (has(" + id + ") && has(" + id + "))\n  || all()\n" +  //
+                                   "one: has(" + id + ") has(" + id + ")\n" +                //
+                                   "single: '# " + id + " " + id + "\n  x'\n" +              //
+                                   "torn: \"a \\nb\"\n");
+}
+
 TEST(ResourceText, YamlReadsBackAsItself) {
-  for (const std::string_view text :
-       {"",       "a",         "1",    "yes", "~", "a: b", " x ",  "'",    "\"",    "\n",         "a\n", "a\n\nb",
-        "\x01",   "\t",        "-",    "- a", "#", "{",    "*",    "0x1f", "1_000", "=",          "<<",  "é",
-        "a'b\"c", "trailing ", "key:", "%",   "@", "`",    "!tag", "&x",   "| x",   "2001-01-01", "1:20"}) {
+  for (const std::string_view text : {"",
+                                      "a",
+                                      "1",
+                                      "yes",
+                                      "~",
+                                      "a: b",
+                                      " x ",
+                                      "'",
+                                      "\"",
+                                      "\n",
+                                      "a\n",
+                                      "a\n\nb",
+                                      "\x01",
+                                      "\t",
+                                      "-",
+                                      "- a",
+                                      "#",
+                                      "{",
+                                      "*",
+                                      "0x1f",
+                                      "1_000",
+                                      "=",
+                                      "<<",
+                                      "é",
+                                      "a'b\"c",
+                                      "trailing ",
+                                      "key:",
+                                      "%",
+                                      "@",
+                                      "`",
+                                      "!tag",
+                                      "&x",
+                                      "| x",
+                                      "2001-01-01",
+                                      "1:20",
+                                      "8000:8010",
+                                      "\xE2\x80\xA8x",
+                                      "a\xC2\x85"
+                                      "b",
+                                      "\xEF\xBB\xBFx",
+                                      "\xF0\x9F\x98\x80"}) {
     json::object object;
     object["k"] = json::string(json::string_view(text.data(), text.size()));
     object["list"] = json::array{object["k"]};

@@ -214,24 +214,12 @@ void check_metadata(const Resource& resource, Problems& problems) {
     for (const json::key_value_pair& label : *labels) {
       const std::string value = shown(label.value());
       if (!is_qualified_name(view(label.key()))) {
-        problems.add("Metadata.Labels (key)", std::string(view(label.key())), std::string(kKeyRule));
+        problems.add("Metadata.Labels (label)", std::string(view(label.key())), std::string(kKeyRule));
       }
       if (!is_label_value(value)) problems.add("Metadata.Labels (value)", value, std::string(kValueRule));
     }
   }
-  const json::object* annotations = resource.annotations();
-  if (annotations == nullptr) return;
-  std::size_t bytes = 0;
-  for (const json::key_value_pair& annotation : *annotations) {
-    bytes += annotation.key().size() + shown(annotation.value()).size();
-    if (!is_qualified_name(base::to_lower(view(annotation.key())))) {
-      problems.add("Metadata.Annotations (key)", std::string(view(annotation.key())), std::string(kKeyRule));
-    }
-  }
-  if (bytes > kMaxAnnotationBytes) {
-    problems.add("Metadata.Annotations (key)", std::to_string(bytes),
-                 "total size of annotations is too large by " + std::to_string(bytes - kMaxAnnotationBytes) + " bytes");
-  }
+  if (const json::object* annotations = resource.annotations()) check_annotations(*annotations, problems);
 }
 
 // Defaults of nested members apply only where the enclosing object is present.
@@ -252,6 +240,20 @@ void fill_defaults(const Struct& schema, json::object& value) {
 }
 
 }  // namespace
+
+void check_annotations(const json::object& annotations, Problems& problems) {
+  std::size_t bytes = 0;
+  for (const json::key_value_pair& annotation : annotations) {
+    bytes += annotation.key().size() + shown(annotation.value()).size();
+    if (!is_qualified_name(base::to_lower(view(annotation.key())))) {
+      problems.add("Metadata.Annotations (key)", std::string(view(annotation.key())), std::string(kKeyRule));
+    }
+  }
+  if (bytes > kMaxAnnotationBytes) {
+    problems.add("Metadata.Annotations (key)", std::to_string(bytes),
+                 "total size of annotations is too large by " + std::to_string(bytes - kMaxAnnotationBytes) + " bytes");
+  }
+}
 
 void complete(Resource& resource, WriteReason why, Problems& problems) {
   if (resource.kind->complete != nullptr) resource.kind->complete(resource, why, problems);

@@ -155,15 +155,18 @@ void Bridge::resync_done(const json::object& result) {
     context_.log.info("neutron.resync", "Resync done", {{"result", json::serialize(summary)}});
   else
     context_.log.error("neutron.resync_failed", "Resync failed", {{"result", json::serialize(summary)}});
-  if (!waiting_resyncs_.empty()) {
-    auto [options, respond] = std::move(waiting_resyncs_.front());
-    waiting_resyncs_.pop_front();
-    return start_resync(std::move(options),
-                        [respond = std::move(respond)](const json::object& r) { respond(json_reply(200, r)); });
-  }
-  if (!election_.leader()) return;
+  // Before whoever waits has his turn: a dry run schedules nothing.
+  if (election_.leader()) schedule_next(result.at("dry_run").as_bool());
+  if (waiting_resyncs_.empty()) return;
+  auto [options, respond] = std::move(waiting_resyncs_.front());
+  waiting_resyncs_.pop_front();
+  start_resync(std::move(options),
+               [respond = std::move(respond)](const json::object& r) { respond(json_reply(200, r)); });
+}
+
+void Bridge::schedule_next(bool after_dry_run) {
   // A dry run is no reason to wait longer for the next real one.
-  if (const bool missed = std::exchange(resync_missed_, false); result.at("dry_run").as_bool()) {
+  if (const bool missed = std::exchange(resync_missed_, false); after_dry_run) {
     if (missed) schedule_resync(base::Duration(0));
     return;
   }

@@ -60,6 +60,7 @@ class Bridge {
   void start_resync(ResyncOptions options, std::function<void(const json::object&)> done);
   void resync_done(const json::object& result);
   void schedule_resync(base::Duration delay);
+  void schedule_next(bool after_dry_run);
   void monitor();
   void take_spoofing();
 

@@ -17,6 +17,11 @@ void Mirror::start(Events events) {
 
 void Mirror::note(store::Revision revision) { reached_ = std::max(reached_, revision); }
 
+store::Revision Mirror::shows(Kind kind) const {
+  const auto changed = changed_.find(kind);
+  return changed == changed_.end() ? snapshot_ : changed->second;
+}
+
 const Mirror::Entry* Mirror::find(const std::string& key) const {
   const auto found = entries_.find(key);
   return found == entries_.end() ? nullptr : &found->second;
@@ -50,6 +55,8 @@ void Mirror::handle(store::StoreEvent event) {
   if (const auto* start = std::get_if<store::SnapshotStart>(&event)) {
     entries_.clear();
     port_keys_.clear();
+    changed_.clear();
+    snapshot_ = start->revision;
     loading_ = true;
     reached_ = start->revision;  // also when etcd was restored from a backup, and is younger than we thought
   } else if (auto* page = std::get_if<store::SnapshotPage>(&event)) {
@@ -72,6 +79,10 @@ void Mirror::handle(store::StoreEvent event) {
 
 void Mirror::take(const store::Change& change) {
   const std::string& key = change.item.key;
+  if (const auto owner = context_.region.owner(key)) {
+    const auto at = changed_.try_emplace(owner->kind, snapshot_).first;
+    at->second = std::max(at->second, change.item.mod_revision);
+  }
   if (change.removed)
     erase(key);
   else

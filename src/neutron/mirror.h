@@ -38,6 +38,9 @@ class Mirror {
 
   // A revision that etcd has certainly reached, as high as we know.
   store::Revision reached() const { return reached_; }
+  // All writes of keys of such objects up to this revision are in the mirror. (Revisions say nothing across kinds: etcd
+  // orders events within a prefix only.)
+  store::Revision shows(Kind kind) const;
   // Whoever gets an answer from etcd tells its revision.
   void note(store::Revision revision);
 
@@ -68,6 +71,8 @@ class Mirror {
   std::string peer_;
   std::string problem_ = "not connected yet";
   store::Revision reached_ = 0;
+  store::Revision snapshot_ = 0;             // the last one
+  std::map<Kind, store::Revision> changed_;  // of the last change since then
 };
 
 }  // namespace neutron

@@ -184,6 +184,14 @@ void Resync::take_object(const json::object& object, const Answer& answer) {
     }
   }
 
+  // What was written since the page was asked for may have been made from a later state than the page's.
+  const auto since_page = [&](const Mirror::Entry& entry) { return entry.revision > run_->since; };
+  for (const auto& key : existing) {
+    if (wish.keys.contains(key)) continue;
+    const Mirror::Entry& entry = *mirror_.find(key);
+    if (since_page(entry) || made_later(entry.value, wish.generation)) return phase.again.push_back(id);
+  }
+
   Batch edits;
   std::set<std::string> remaining;
   for (const auto& [key, desired] : wish.keys) {
@@ -197,10 +205,7 @@ void Resync::take_object(const json::object& object, const Answer& answer) {
       ++phase.correct;
       continue;
     }
-    if (merged.stale) {
-      phase.again.push_back(id);
-      return;
-    }
+    if (merged.stale || (entry != nullptr && since_page(*entry))) return phase.again.push_back(id);
     difference(key, entry == nullptr ? "create" : "update", merged.members);
     edits.conditions.emplace(key, entry == nullptr ? 0 : entry->revision);
     edits.transaction.puts.emplace_back(key, *std::move(merged.value));
@@ -221,7 +226,8 @@ void Resync::take_object(const json::object& object, const Answer& answer) {
     return;
   }
   const std::string guard = context_.region.guard_key(id);
-  edits.conditions.emplace(guard, run_->since);
+  // The guard names keys that the mirror may not show yet: not if it was written in what the mirror shows.
+  edits.conditions.emplace(guard, std::min(run_->since, mirror_.shows(id.kind)));
   for (const auto& other : wish.refers_to) edits.conditions.emplace(context_.region.guard_key(other), run_->since);
   if (edits.created + edits.deleted > 0) edits.transaction.puts.emplace_back(guard, guard_value(remaining));
 
@@ -234,7 +240,10 @@ void Resync::take_object(const json::object& object, const Answer& answer) {
   }
   if (!run_->batch) run_->batch = std::make_shared<Batch>();
   Batch& batch = *run_->batch;
-  batch.conditions.merge(edits.conditions);
+  for (const auto& [key, since] : edits.conditions) {
+    const auto [at, added] = batch.conditions.emplace(key, since);
+    if (!added) at->second = std::min(at->second, since);
+  }
   std::ranges::move(edits.transaction.puts, std::back_inserter(batch.transaction.puts));
   std::ranges::move(edits.transaction.removals, std::back_inserter(batch.transaction.removals));
   batch.objects.push_back(id);

@@ -215,6 +215,7 @@ class StatusTest : public RoleTest {
                    line = std::string(text(call, "port_id")) + "=" + std::string(text(call, "status"));
                  } else {
                    line += ":" + std::string(text(call, "host")) + (flag(call, "start", false) ? "*" : "");
+                   if (const auto time = text(call, "time"); !time.empty()) line += "@" + std::string(time);
                  }
                  calls_.push_back(line);
                  json::object answer{{"worker", "w"}, {"id", call.at("id")}};
@@ -330,6 +331,19 @@ TEST_F(StatusTest, HeartbeatsBecomeReports) {
   store_.write(key, std::nullopt);
   run();
   EXPECT_THAT(take_calls(), ElementsAre("report_agent:h1*", "report_agent:h1"));
+}
+
+TEST_F(StatusTest, AHeartbeatFoundIsReportedWithItsTime) {
+  store_.write("/calico/felix/v2/no-region/host/h1/status", R"({"time":"2026-01-31T09:00:00Z","uptime":9})");
+  run();
+  take_calls();
+  keeper_.lead(false);
+  keeper_.lead(true);  // a new leader, long after it may be
+  run();
+  EXPECT_THAT(take_calls(), ElementsAre("report_agent:h1@2026-01-31T09:00:00Z"));
+  store_.write("/calico/felix/v2/no-region/host/h1/status", R"({"time":"2026-01-31T09:00:30Z","uptime":39})");
+  run();
+  EXPECT_THAT(take_calls(), ElementsAre("report_agent:h1"));
 }
 
 // --- Work queue ---

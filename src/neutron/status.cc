@@ -31,7 +31,7 @@ std::string_view neutron_status(const std::string& value) {
 void StatusKeeper::lead(bool leader) {
   ++term_;
   subscription_.reset();
-  loaded_ = false;
+  loaded_ = in_snapshot_ = false;
   statuses_.clear();
   old_.clear();
   bound_.clear();
@@ -46,6 +46,7 @@ void StatusKeeper::lead(bool leader) {
 
 void StatusKeeper::handle(store::StoreEvent event) {
   if (std::get_if<store::SnapshotStart>(&event) != nullptr) {
+    in_snapshot_ = true;
     old_.clear();
     for (const auto& [port, hosts] : statuses_) {
       for (const auto& [host, status] : hosts) old_.emplace(port, host);
@@ -59,6 +60,7 @@ void StatusKeeper::handle(store::StoreEvent event) {
       if (host_of(port) == host) enqueue(port, "ERROR", host);
     }
     loaded_ = true;
+    in_snapshot_ = false;
   } else if (const auto* delta = std::get_if<store::Delta>(&event)) {
     for (const auto& change : delta->changes) take(change.item, change.removed);
   }
@@ -191,6 +193,7 @@ void StatusKeeper::heartbeat(const std::string& host, const store::KeyValue& ite
     return context_.log.error("neutron.bad_heartbeat", "An agent's report is no JSON object", {{"host", host}});
   }
   heart.start |= flag(value.get_object(), "first_update", false);
+  heart.found = in_snapshot_ ? std::string(text(value.get_object(), "time")) : std::string();
   heart.waiting = true;
   send_heartbeat(host);
 }
@@ -202,6 +205,7 @@ void StatusKeeper::send_heartbeat(const std::string& host) {
   heart.under_way = true;
   const bool start = std::exchange(heart.start, false);
   json::object call{{"call", "report_agent"}, {"host", host}, {"start", start}};
+  if (!heart.found.empty()) call["time"] = heart.found;
   work_.call(std::move(call), [this, host, term = term_](const base::Result<json::value>&) {
     if (term != term_) return;
     heartbeats_[host].under_way = false;  // a lost report is replaced by the next one, 30 s later

@@ -69,6 +69,7 @@ class StatusKeeper {
   std::unique_ptr<store::Subscription> subscription_;
   std::uint64_t term_ = 0;  // of leadership; answers of a former one are ignored
   bool loaded_ = false;
+  bool in_snapshot_ = false;
   std::unordered_map<std::string, std::map<std::string, std::string>> statuses_;  // port -> host -> Neutron's status
   std::set<std::pair<std::string, std::string>> old_;   // (port, host) of before a snapshot, not seen in it yet
   std::unordered_map<std::string, std::string> bound_;  // port -> host of its endpoint, as last seen to change
@@ -77,6 +78,7 @@ class StatusKeeper {
   std::size_t under_way_ = 0;
   struct Heartbeat {
     store::Revision seen = 0;
+    std::string found;  // its own time, if it was not seen to come: an agent that died since must not count as alive
     bool start = false, waiting = false, under_way = false;
   };
   std::map<std::string, Heartbeat> heartbeats_;

@@ -93,7 +93,11 @@ void Writer::decide(const std::shared_ptr<Job>& job) {
     transaction.conditions.push_back({key, wish.since});
     const auto desired = wish.translation.keys.find(key);
     if (desired == wish.translation.keys.end()) {
-      if (item) transaction.removals.push_back(key);
+      if (!item) continue;
+      if (made_later(item->value, wish.translation.generation) && !wish.accept_older) {
+        return job->finish(WriteOutcome::kStale);
+      }
+      transaction.removals.push_back(key);
       continue;
     }
     if (!item && desired->second.only_update) continue;

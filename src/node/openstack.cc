@@ -51,13 +51,17 @@ std::optional<Version> nova_version(Prober& prober) {
   return version;
 }
 
+// "/usr/sbin/libvirtd (libvirt) 9.0.0"; what else is said may come before and after it.
+Version version_in(std::string_view text) {
+  constexpr std::string_view kPackage = "(libvirt) ";
+  const auto at = text.find(kPackage);
+  return at == text.npos ? Version() : version_numbers(text.substr(at + kPackage.size()));
+}
+
 // Newer distributions have a daemon for each hypervisor in place of libvirtd.
 Version libvirt_version(Prober& prober) {
   for (const char* daemon : {"libvirtd", "virtqemud"}) {
-    const auto text = prober.output_of({daemon, "--version"});
-    if (!text) continue;
-    const std::string_view line = base::trim(*text);
-    if (auto version = version_numbers(line.substr(std::min(line.size(), line.rfind(' ') + 1))); !version.empty())
+    if (auto version = version_in(prober.output_of({daemon, "--version"}).value_or("")); !version.empty())
       return version;
   }
   return {};

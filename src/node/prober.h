@@ -22,6 +22,7 @@ inline constexpr Facility kFacilities[] = {
 std::string_view name_of(Facility facility);  // "nf_conntrack_netlink"
 
 struct Trial {
+  // kUnknown: it could not be tried, for want of permission or of something else that it takes.
   enum class Outcome { kWorks, kFails, kUnknown } outcome = Outcome::kUnknown;
   std::string detail;  // what the kernel or the tool said
 };

@@ -38,21 +38,23 @@ namespace {
 
 const std::vector<int> kOldestKernel = {3, 10};
 
-// What makes a facility: its module under any name it has had, the symbol of the kernel's configuration, and what to do
-// without it.
+// What makes a facility: its module under any name it has had, the symbol of the kernel's configuration, what to do
+// without it, and whether the kernel's part alone is enough.
 struct FacilityFacts {
   Facility facility;
   std::string_view modules;  // separated by blanks
   std::string_view symbols;
   std::string_view remedy;
+  bool needs_tool = false;  // without it no list proves anything
 };
 constexpr FacilityFacts kFacts[] = {
     {Facility::kConntrackNetlink, "nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK",
      "modprobe nf_conntrack_netlink. Without it connections of removed guests cannot be ended."},
     {Facility::kIpTables, "ip_tables", "CONFIG_IP_NF_IPTABLES CONFIG_IP_NF_IPTABLES_LEGACY",
-     "Install iptables, then modprobe ip_tables (or nf_tables for its nft variant). Without it no policy is enforced."},
+     "Install iptables, then modprobe ip_tables (or nf_tables for its nft variant). Without it no policy is enforced.",
+     true},
     {Facility::kIp6Tables, "ip6_tables", "CONFIG_IP6_NF_IPTABLES CONFIG_IP6_NF_IPTABLES_LEGACY",
-     "modprobe ip6_tables, or set Ipv6Support=false if no guest has IPv6."},
+     "modprobe ip6_tables, or set Ipv6Support=false if no guest has IPv6.", true},
     {Facility::kIpSet, "ip_set", "CONFIG_IP_SET", "modprobe ip_set. Without it no policy is enforced."},
     {Facility::kXtSet, "xt_set", "CONFIG_NETFILTER_XT_SET", "modprobe xt_set. Without it rules cannot use IP sets."},
     // The name of xt_set before kernel 3.x, kept as an alias.
@@ -60,7 +62,8 @@ constexpr FacilityFacts kFacts[] = {
      "modprobe xt_set: on kernels of this century ipt_set is an alias of it."},
     {Facility::kRpfilter, "ipt_rpfilter xt_rpfilter", "CONFIG_IP_NF_MATCH_RPFILTER CONFIG_NETFILTER_XT_MATCH_RPFILTER",
      "modprobe ipt_rpfilter. Without it guests could send with addresses that are not theirs."},
-    {Facility::kReject, "ipt_REJECT nft_reject_ipv4", "CONFIG_IP_NF_TARGET_REJECT CONFIG_NFT_REJECT",
+    // Not nft_reject_ipv4, which firewalls of nftables load: iptables' nft variant takes ipt_REJECT, too.
+    {Facility::kReject, "ipt_REJECT", "CONFIG_IP_NF_TARGET_REJECT",
      "modprobe ipt_REJECT. Without it rules with REJECT cannot be written."},
     {Facility::kIpip, "ipip", "CONFIG_NET_IPIP",
      "modprobe ipip, or install the kernel's extra modules; else use pools with vxlanMode, or without encapsulation "
@@ -110,8 +113,13 @@ class KernelLists {
   }
   // A module that is not loaded.
   bool available(const FacilityFacts& facts) const {
-    return any_word(facts.modules, [&](std::string_view name) { return in_list(available_, name); }) ||
-           any_word(facts.symbols, [&](std::string_view symbol) { return has_line(std::string(symbol) + "=m"); });
+    return available_.empty()
+               ? is_made_as_module(facts)
+               : any_word(facts.modules, [&](std::string_view name) { return in_list(available_, name); });
+  }
+  // Which may not be installed here: distributions put some into packages of their own.
+  bool is_made_as_module(const FacilityFacts& facts) const {
+    return any_word(facts.symbols, [&](std::string_view symbol) { return has_line(std::string(symbol) + "=m"); });
   }
 
  private:
@@ -141,17 +149,23 @@ Finding check_facility(Prober& prober, const KernelLists& lists, const FacilityF
   const auto result = [&](Verdict verdict, std::string detail) {
     return finding("kernel modules", name, verdict, std::move(detail), std::string(facts.remedy));
   };
-  if (const auto how = lists.certain(facts); !how.empty()) return result(Verdict::kOk, std::string(how));
-  const bool available = lists.available(facts);
+  const std::string_view certain = lists.certain(facts);
+  if (!certain.empty() && !facts.needs_tool) return result(Verdict::kOk, std::string(certain));
+  const bool there = !certain.empty() || lists.available(facts);
+  const bool not_installed = !there && lists.is_made_as_module(facts);
   // A list cannot tell whether a module may be loaded, nor what a kernel without lists has built in: use it.
   const Trial trial = prober.try_facility(facts.facility);
   switch (trial.outcome) {
     case Trial::Outcome::kWorks: return result(Verdict::kOk, "works");
     case Trial::Outcome::kFails:
-      return result(Verdict::kFail, (available ? "its module is there, but using it fails: " : "") + trial.detail);
+      return result(Verdict::kFail, (there           ? "its module is there, but using it fails: "
+                                     : not_installed ? "its module is not in /lib/modules: "
+                                                     : "") +
+                                        trial.detail);
     case Trial::Outcome::kUnknown: break;
   }
-  if (available) return result(Verdict::kOk, "available as a module");
+  if (!certain.empty()) return result(Verdict::kOk, std::string(certain));
+  if (there) return result(Verdict::kOk, "available as a module; " + trial.detail);
   return result(Verdict::kFail, "in no list of this kernel, and it could not be tried: " + trial.detail);
 }
 
@@ -236,7 +250,8 @@ Finding etcd_finding(const ClusterView& cluster) {
 }
 
 Finding tcp_finding(Prober& prober, const Peer& peer, int port, const std::string& what) {
-  const std::string name = "TCP " + std::to_string(port) + " to " + peer.name;
+  const std::string name =
+      "TCP " + std::to_string(port) + " to " + peer.name + (peer.address.is_v4() ? "" : " over IPv6");
   const std::string address = base::to_string(peer.address);
   switch (prober.connect_tcp(peer.address, port)) {
     case Reach::kOpen: return finding("connections", name, Verdict::kOk, address);

@@ -63,6 +63,8 @@ TEST(Requirements, ListsAreEnoughOnlyForWhatIsCertain) {
        Verdict::kFail, "in no list"},
       {"in the configuration", "/boot/config-6.1.0-56-amd64", "# x\nCONFIG_NET_IPIP=y\n", Outcome::kUnknown,
        Verdict::kOk, "built into"},
+      {"made as a module, nothing says whether it is installed", "/boot/config-6.1.0-56-amd64", "CONFIG_NET_IPIP=m\n",
+       Outcome::kUnknown, Verdict::kOk, "available as a module"},
       {"not set", "/boot/config-6.1.0-56-amd64", "# CONFIG_NET_IPIP is not set\n", Outcome::kUnknown, Verdict::kFail,
        "in no list"},
       {"no list at all", "/x", "", Outcome::kWorks, Verdict::kOk, "works"},
@@ -75,10 +77,27 @@ TEST(Requirements, ListsAreEnoughOnlyForWhatIsCertain) {
     EXPECT_EQ(named(findings, "ipip").verdict, c.verdict) << c.what;
     EXPECT_THAT(named(findings, "ipip").detail, HasSubstr(c.detail)) << c.what;
   }
+  FakeProber without;  // a module that the kernel's packages have, and this host has not
+  without.files_[dir + "modules.dep"] = "kernel/net/ipv4/tunnel4.ko:\n";
+  without.files_["/boot/config-6.1.0-56-amd64"] = "CONFIG_NET_IPIP=m\n";
+  without.trials_[Facility::kIpip] = {Outcome::kFails, "trial"};
+  EXPECT_EQ(named(check_facilities(without, ""), "ipip").detail, "its module is not in /lib/modules: trial");
   FakeProber prober;  // a given file comes first
   prober.files_["/mine"] = "CONFIG_NET_IPIP=y\n";
   prober.trials_[Facility::kIpip] = {Outcome::kUnknown, ""};
   EXPECT_EQ(named(check_facilities(prober, "/mine"), "ipip").verdict, Verdict::kOk);
+}
+
+TEST(Requirements, ALoadedModuleIsNoUseWithoutItsTool) {
+  FakeProber prober;
+  prober.files_["/proc/modules"] = "ip_tables 32768 0 - Live 0x0\nnft_reject_ipv4 16384 0 - Live 0x0\n";
+  prober.trials_[Facility::kIpTables] = {Outcome::kFails, "iptables is not installed"};
+  prober.trials_[Facility::kReject] = {Outcome::kFails, "iptables-nft: no such target"};
+  const auto findings = check_facilities(prober, "");
+  EXPECT_EQ(misses(findings), (std::vector<std::string>{"ip_tables", "ipt_REJECT"}));
+  EXPECT_THAT(named(findings, "ip_tables").detail, HasSubstr("iptables is not installed"));
+  prober.trials_[Facility::kIpTables] = {Outcome::kUnknown, "not root"};
+  EXPECT_EQ(named(check_facilities(prober, ""), "ip_tables").detail, "loaded");
 }
 
 TEST(Requirements, ProcessorAndKernel) {
@@ -129,7 +148,7 @@ TEST(Requirements, ClusterAndConnections) {
   prober.ports_[{ip("fd00::3"), 179}] = Reach::kRefused;
   prober.tunnels_[ip("192.0.2.2")] = Reach::kRefused;
   EXPECT_EQ(misses(check_cluster(prober, cluster)),
-            (std::vector<std::string>{"TCP 2379 to 192.0.2.1", "protocol 4 to b", "TCP 179 to c"}));
+            (std::vector<std::string>{"TCP 2379 to 192.0.2.1", "protocol 4 to b", "TCP 179 to c over IPv6"}));
   prober.tunnels_[ip("192.0.2.2")] = Reach::kSilent;
   EXPECT_EQ(named(check_cluster(prober, cluster), "protocol 4 to b").verdict, Verdict::kWarning) << "proves nothing";
   cluster.uses_ipip = false;
@@ -154,6 +173,11 @@ TEST(Requirements, NovaPatch) {
       {"14.0.0\n", "libvirtd (libvirt) 2.0.0", Verdict::kWarning},  // Newton: fixed in some
       {"15.0.0\n", "libvirtd (libvirt) 2.0.0", Verdict::kOk},       // Ocata
       {"/usr/lib/x.py:1: Warning: 1\n26.1.0\n", "libvirtd (libvirt) 9.0.0", Verdict::kOk},
+      // What Debian 12's say, standard error last.
+      {"26.2.2\nModules with known eventlet monkey patching issues were imported prior to eventlet monkey patching: "
+       "urllib3. This warning can usually be ignored if the caller is only importing and not executing nova code.\n",
+       "/usr/sbin/libvirtd (libvirt) 9.0.0\n", Verdict::kOk},
+      {"13.1.4\n", "/usr/sbin/libvirtd (libvirt) 1.3.3\nlibvirtd: warning: 1.2 is deprecated\n", Verdict::kFail},
   };
   for (const Case& c : cases) {
     FakeProber prober;

@@ -12,6 +12,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -81,14 +85,14 @@ class SystemProber final : public Prober {
   Trial use(Facility facility) {
     switch (facility) {
       case Facility::kConntrackNetlink: return list_connections();
-      case Facility::kIpTables: return rule("iptables", {"-t", "filter", "-N", "percale-probe"});
-      case Facility::kIp6Tables: return rule("ip6tables", {"-t", "filter", "-N", "percale-probe"});
+      case Facility::kIpTables: return new_chain("iptables");
+      case Facility::kIp6Tables: return new_chain("ip6tables");
       case Facility::kIpSet: return make_set();
       case Facility::kXtSet:
       case Facility::kIptSet: return match_set();
       case Facility::kRpfilter:
-        return rule("iptables", {"-t", "raw", "-A", "PREROUTING", "-m", "rpfilter", "--invert", "-j", "DROP"});
-      case Facility::kReject: return rule("iptables", {"-t", "filter", "-A", "FORWARD", "-j", "REJECT"});
+        return in_table({"-t", "raw", "-A", "PREROUTING", "-m", "rpfilter", "--invert", "-j", "DROP"});
+      case Facility::kReject: return in_table({"-t", "filter", "-A", "FORWARD", "-j", "REJECT"});
       case Facility::kIpip: return make_tunnel();
     }
     return unknown("no such facility");
@@ -144,30 +148,65 @@ class SystemProber final : public Prober {
   // The tool of that name, or its two variants: whichever works is what the agent will find, too.
   Trial rule(const std::string& tool, const std::vector<std::string>& words) {
     Trial last = fails(tool + " is not installed");
-    for (const std::string& name : {tool, tool + "-nft", tool + "-legacy"}) {
-      std::vector<std::string> command = {path_of(name), "-w", "5"};
+    for (const std::string& program : variants(tool)) {
+      std::vector<std::string> command = {program, "-w", "5"};
       command.insert(command.end(), words.begin(), words.end());
       const auto outcome = os::run({.arguments = command, .timeout = kToolTimeout});
-      if (!outcome && outcome.error().kind() == base::ErrorKind::kNotFound) continue;
       if (!outcome) return unknown(outcome.error().text());
-      if (outcome->ok()) return works();
-      last = fails(name + ": " + outcome->describe());
+      if (outcome->ok()) {
+        working_[tool] = program;
+        return works();
+      }
+      last = fails(program.substr(program.rfind('/') + 1) + ": " + outcome->describe());
     }
     return last;
   }
 
-  Trial match_set() {
-    if (auto made = make_set(); made.outcome != Outcome::kWorks) return made;
-    return rule("iptables", {"-t", "filter", "-A", "FORWARD", "-m", "set", "--match-set", std::string(kSet), "src",
-                             "-j", "ACCEPT"});
+  // Paths of the installed ones, that which worked before first. Names for the same program count once.
+  std::vector<std::string> variants(const std::string& tool) {
+    std::vector<std::string> programs;
+    std::set<std::filesystem::path> seen;
+    const auto add = [&](const std::string& program) {
+      std::error_code failure;
+      auto real = std::filesystem::canonical(program, failure);
+      if (seen.insert(failure ? std::filesystem::path(program) : std::move(real)).second) programs.push_back(program);
+    };
+    if (const auto found = working_.find(tool); found != working_.end()) add(found->second);
+    for (const std::string& name : {tool, tool + "-nft", tool + "-legacy"}) {
+      const std::string own = tools_ + "/" + name;
+      if (!tools_.empty() && os::file_exists(own)) {
+        add(own);
+      } else if (const auto program = os::find_program(name)) {
+        add(*program);
+      }
+    }
+    return programs;
   }
 
-  std::string path_of(const std::string& tool) const {
-    const std::string own = tools_ + "/" + tool;
-    return !tools_.empty() && os::file_exists(own) ? own : tool;
+  Trial new_chain(const std::string& tool) { return rule(tool, {"-t", "filter", "-N", "percale-probe"}); }
+
+  // A match or a target. Where there are no tables, or no sets, to try it in, that proves nothing about it.
+  Trial in_table(const std::vector<std::string>& words) {
+    Trial trial = rule("iptables", words);
+    if (trial.outcome == Outcome::kFails && new_chain("iptables").outcome != Outcome::kWorks)
+      return unknown("there is no iptables to try it with");
+    return trial;
+  }
+
+  // Two names of one thing.
+  Trial match_set() {
+    if (!match_set_) {
+      match_set_ = make_set().outcome == Outcome::kWorks
+                       ? in_table({"-t", "filter", "-A", "FORWARD", "-m", "set", "--match-set", std::string(kSet),
+                                   "src", "-j", "ACCEPT"})
+                       : unknown("there are no IP sets to try it with");
+    }
+    return *match_set_;
   }
 
   const std::string tools_;
+  std::map<std::string, std::string> working_;  // tool -> variant
+  std::optional<Trial> match_set_;
 };
 
 }  // namespace

@@ -17,27 +17,25 @@ socket pairs, and the kernel kills qemu when we die.
 
 import argparse
 import collections
-import ctypes
 import os
 import pathlib
 import re
 import selectors
 import shlex
-import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from machine_parts import Cpio, NoMachine, busybox, find_kernel, kernel_file, memory_file, start_qemu  # noqa: E402
+
 # What mounting the root takes; everything else is loaded from there, by the kernel's own modprobe.
 BOOT_MODULES = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay")
-QEMU = "qemu-system-x86_64"
 CONSOLE_LINES_KEPT = 40
 STATUS_TIME_IS_UP = 124
 STATUS_NO_MACHINE = 125
-PR_SET_PDEATHSIG = 1
 
 # Process 1 until the root is there. One busybox, no links: each would cost a system call under emulation.
 INIT = r"""#!/bin/busybox sh
@@ -70,87 +68,14 @@ $b poweroff -f
 """
 
 
-class NoMachine(Exception):
-    """The machine cannot be started or did not come up; the text says what to do."""
-
-
-def version_key(version):
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", version)]
-
-
-def find_kernel(wanted):
-    """The newest installed kernel that has ipip, as (version, image)."""
-    versions = [p.name.removeprefix("vmlinuz-") for p in pathlib.Path("/boot").glob("vmlinuz-*")]
-    if wanted:
-        versions = [v for v in versions if v == wanted]
-    usable = [v for v in versions if pathlib.Path(f"/lib/modules/{v}/kernel/net/ipv4/ipip.ko").exists()]
-    if not usable:
-        raise NoMachine("no Debian kernel in /boot with ipip in /lib/modules: install linux-image-amd64")
-    version = max(usable, key=version_key)
-    return version, f"/boot/vmlinuz-{version}"
-
-
-def module_files(version, names):
-    """Files of the modules and of those they need, in loading order. Built-in ones have none."""
-    root = pathlib.Path("/lib/modules") / version
-    needs = {}
-    for line in (root / "modules.dep").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        needs[name] = rest.split()
-    by_name = {pathlib.Path(path).name.split(".")[0].replace("-", "_"): path for path in needs}
-    built_in = (root / "modules.builtin").read_text()
-    order = []
-    for name in names:
-        path = by_name.get(name)
-        if path is None:
-            if f"/{name}.ko" not in built_in:
-                raise NoMachine(f"kernel {version} has no module {name}")
-            continue
-        # modules.dep lists what a module needs last first.
-        for one in [*reversed(needs[path]), path]:
-            if one not in order:
-                order.append(one)
-    return [root / path for path in order]
-
-
-class Cpio:
-    """An archive in the format that the kernel unpacks as its first root (newc)."""
-
-    def __init__(self):
-        self.parts = []
-        self.inode = 0
-
-    def add(self, name, mode, content=b""):
-        self.inode += 1
-        encoded = name.encode() + b"\0"
-        fields = (self.inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(encoded), 0)
-        header = b"070701" + b"".join(b"%08x" % field for field in fields)
-        self.parts += [self.padded(header + encoded), self.padded(content)]
-
-    @staticmethod
-    def padded(data):
-        return data + b"\0" * (-len(data) % 4)
-
-    def bytes(self):
-        self.add("TRAILER!!!", 0)
-        return b"".join(self.parts)
-
-
 def initial_file_system(version, command):
     archive = Cpio()
-    for directory in ("bin", "dev", "proc", "sys", "lower", "upper", "new", "modules"):
-        archive.add(directory, stat.S_IFDIR | 0o755)
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        raise NoMachine("no busybox: install busybox-static")
-    archive.add("bin/busybox", stat.S_IFREG | 0o755, pathlib.Path(busybox).read_bytes())
-    files = module_files(version, BOOT_MODULES)
-    for file in files:
-        archive.add(f"modules/{file.name}", stat.S_IFREG | 0o644, file.read_bytes())
-    archive.add("modules/order", stat.S_IFREG | 0o644, "".join(f"{file.name}\n" for file in files).encode())
-    archive.add("init", stat.S_IFREG | 0o755, INIT.encode())
-    archive.add("inside", stat.S_IFREG | 0o644, INSIDE.encode())
-    archive.add("command", stat.S_IFREG | 0o644, command.encode())
+    archive.directories("bin", "dev", "proc", "sys", "lower", "upper", "new", "modules")
+    archive.program("bin/busybox", busybox())
+    archive.modules(version, BOOT_MODULES)
+    archive.program("init", INIT)
+    archive.text("inside", INSIDE)
+    archive.text("command", command)
     return archive.bytes()
 
 
@@ -172,18 +97,13 @@ class Machine:
     """One qemu process and its lines: the command's output, its control line, the console, qemu's own complaints."""
 
     def __init__(self, version, image, memory, command):
-        if shutil.which(QEMU) is None:
-            raise NoMachine(f"no {QEMU}: install qemu-system-x86")
-        initrd = os.memfd_create("initrd")
-        with os.fdopen(os.dup(initrd), "wb") as file:
-            file.write(initial_file_system(version, command))
+        kernel, initrd = kernel_file(image), memory_file("initrd", initial_file_system(version, command))
         ours, theirs = {}, {}
         for line in ("output", "control", "console"):
             ours[line], theirs[line] = socket.socketpair()
         arguments = [
-            QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory),
-            "-kernel", image, "-initrd", f"/proc/self/fd/{initrd}",
+            "-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{initrd}",
             "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr",
             "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
@@ -194,23 +114,9 @@ class Machine:
         arguments += ["-serial", "chardev:console"]
         for number, line in ((1, "output"), (2, "control")):
             arguments += ["-device", f"virtserialport,nr={number},chardev={line}"]
-        parent = os.getpid()
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-        def die_with_parent():
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-        self.process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[initrd, *(end.fileno() for end in theirs.values())],
-            preexec_fn=die_with_parent,
-            start_new_session=True,  # Ctrl-C is ours to act on
-        )
+        passed = [kernel, initrd, *(end.fileno() for end in theirs.values())]
+        self.process = start_qemu(arguments, passed, stderr=subprocess.PIPE)
+        os.close(kernel)
         os.close(initrd)
         for end in theirs.values():
             end.close()

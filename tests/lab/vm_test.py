@@ -11,6 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import machine_parts  # noqa: E402
 import vm  # noqa: E402
 
 VM = str(pathlib.Path(vm.__file__).resolve())
@@ -28,7 +29,7 @@ def qemu_of(runner):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for child in children.read_text().split():
-            if os.path.basename(os.readlink(f"/proc/{child}/exe")) == vm.QEMU:
+            if os.path.basename(os.readlink(f"/proc/{child}/exe")) == machine_parts.QEMU:
                 return int(child)
         time.sleep(0.02)
     raise AssertionError("no machine was started")
@@ -63,7 +64,7 @@ class Machine(unittest.TestCase):
             self.assertEqual(runner.stdout.readline(), "first\n")
             self.assertIsNone(runner.poll(), "output comes while the command runs")
             rest, told = runner.communicate(timeout=PATIENCE)
-            version, _ = vm.find_kernel("")
+            version, _ = machine_parts.find_kernel("")
             self.assertEqual(rest, f"{version}\n{place}\nit's|a b|two words|\nremote 192.0.2.2\nipip \ninside\n", told)
             self.assertEqual(runner.returncode, 7, told)
             self.assertEqual(os.listdir(place), [])
@@ -103,15 +104,15 @@ class Machine(unittest.TestCase):
 class Pieces(unittest.TestCase):
     def test_newer_kernels_sort_last(self):
         versions = ["6.1.0-9-amd64", "6.1.0-56-amd64", "5.10.0-30-amd64", "6.12.1+deb13-amd64"]
-        self.assertEqual(sorted(versions, key=vm.version_key), [versions[2], versions[0], versions[1], versions[3]])
+        self.assertEqual(sorted(versions, key=machine_parts.version_key), [versions[2], versions[0], versions[1], versions[3]])
 
     def test_modules_come_after_what_they_need(self):
-        version, _ = vm.find_kernel("")
-        names = [file.name for file in vm.module_files(version, vm.BOOT_MODULES)]
+        version, _ = machine_parts.find_kernel("")
+        names = [file.name for file in machine_parts.module_files(version, vm.BOOT_MODULES)]
         for first, then in (("virtio.ko", "virtio_pci.ko"), ("9pnet.ko", "9p.ko"), ("9pnet.ko", "9pnet_virtio.ko")):
             self.assertLess(names.index(first), names.index(then), names)
-        with self.assertRaises(vm.NoMachine):
-            vm.module_files(version, ["no_such_module"])
+        with self.assertRaises(machine_parts.NoMachine):
+            machine_parts.module_files(version, ["no_such_module"])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 write there arrives in Neutron. `PERCALE_BUILD=build/dev python3 tests/openstack/bridge_test.py`; Debian's neutron-server, MariaDB, etcd.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -18,6 +21,8 @@ from neutron_server import Neutron, Process, Refused, free_port, wait_for  # noq
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('PERCALE_BUILD', ROOT / 'build/dev'))
 HOST = 'cmp-1'
+DEAD_HOST = 'cmp-0'
+RESYNC_SECONDS = 3
 RESOURCES = '/calico/resources/v3/projectcalico.org/'
 
 
@@ -58,10 +63,8 @@ class BridgeTest(unittest.TestCase):
         cls.etcd = Etcd(cls.folder)
         cls.addClassCleanup(lambda: cls.etcd.process.stop())
         cls.socket = cls.folder / 'bridge.sock'
-        config = cls.folder / 'bridge.conf'
-        config.write_text('[calico]\netcd_port = %d\nresync_interval_secs = 3\n' % cls.etcd.port)
-        cls.bridge = Process([str(BUILD / 'bin/percale-neutron'), '--config-file', str(config), '--socket', str(cls.socket)],
-                             cls.folder / 'bridge.log')
+        (cls.folder / 'bridge.conf').write_text('[calico]\netcd_port = %d\nresync_interval_secs = %d\n' % (cls.etcd.port, RESYNC_SECONDS))
+        cls.bridge = cls.start_bridge()
         cls.addClassCleanup(lambda: cls.bridge.stop())
         cls.neutron = Neutron(cls.folder / 'neutron', cls.socket)
         cls.addClassCleanup(cls.neutron.close)
@@ -72,6 +75,11 @@ class BridgeTest(unittest.TestCase):
         wait_for('the agent', lambda: cls.neutron.get('agents')['agents'])
         cls.network = cls.neutron.create('network', name='net')
         cls.subnet = cls.neutron.create('subnet', network_id=cls.network['id'], ip_version=4, cidr='10.65.0.0/24')
+
+    @classmethod
+    def start_bridge(cls):
+        return Process([str(BUILD / 'bin/percale-neutron'), '--config-file', str(cls.folder / 'bridge.conf'), '--socket', str(cls.socket)],
+                       cls.folder / 'bridge.log')
 
     def port(self, **members):
         members = dict({'device_owner': 'compute:nova', 'device_id': 'vm-1', 'binding:host_id': HOST}, **members)
@@ -104,6 +112,15 @@ class BridgeTest(unittest.TestCase):
         agents = self.neutron.get('agents')['agents']
         self.assertEqual([(a['agent_type'], a['host'], a['alive']) for a in agents],
                          [('Calico per-host agent (felix)', HOST, True)])
+
+    def test_zy_a_restart_of_the_bridge_brings_no_dead_agent_back_to_life(self):
+        self.bridge.stop()
+        died = datetime.datetime.utcnow() - datetime.timedelta(seconds=80)
+        self.etcd.put('/calico/felix/v2/no-region/host/%s/status' % DEAD_HOST,
+                      '{"time":"%sZ","uptime":99.5,"first_update":false}' % died.isoformat(timespec='seconds'))
+        type(self).bridge = self.start_bridge()
+        # Were it as good as new it would live for 75 s.
+        wait_for('the report', lambda: (DEAD_HOST, False) in [(a['host'], a['alive']) for a in self.neutron.get('agents')['agents']], 60)
 
     def test_port_from_creation_to_deletion(self):
         port = self.port()
@@ -196,6 +213,23 @@ class BridgeTest(unittest.TestCase):
         wait_for('repair', lambda: self.dry_run() == [] and 'no JSON' not in self.etcd.all(key).values(), 30)
         self.assertIsNotNone(self.endpoint(port))
         self.assertEqual(self.etcd.all(RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y'), {})
+
+    def test_whoever_looks_all_the_time_does_not_stop_resyncs(self):
+        """Each dry run begins when the one before ends, so that one is always waiting when a periodic resync ends."""
+        until = time.monotonic() + 2 * RESYNC_SECONDS
+
+        def look():
+            while time.monotonic() < until:
+                self.dry_run()
+
+        lookers = [threading.Thread(target=look) for _ in range(2)]
+        for looker in lookers:
+            looker.start()
+        for looker in lookers:
+            looker.join()
+        stray = RESOURCES + 'workloadendpoints/openstack/h-openstack-x-y'
+        self.etcd.put(stray, '{}')
+        wait_for('a resync', lambda: not self.etcd.all(stray), 10 * RESYNC_SECONDS)
 
     def test_zz_etcd_away(self):
         port = self.port()

@@ -1,6 +1,7 @@
-"""A real neutron-server with its own MariaDB in one directory, and a client for its REST API. No Keystone, no message bus.
+"""A real Neutron with its own MariaDB in one directory, and a client for its REST API. No Keystone, no message bus.
 
-Both listen on loopback or on Unix sockets only; stop() ends both, by pid.
+Which release, and whether as one neutron-server or as an API and workers apart: release.py.
+All listen on loopback or on Unix sockets only; stop() ends them, by pid.
 """
 
 import http.client
@@ -11,11 +12,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import release
+from release import PYTHON, ROOT
+
 PROJECT = '11111111111111111111111111111111'
-PYTHON = '/usr/bin/python3'  # Debian's, whose packages Neutron is one of
 
 
 class Refused(Exception):
@@ -79,13 +82,20 @@ class Process:
 
 
 class Database:
-    """MariaDB on a Unix socket."""
+    """MariaDB on a Unix socket; its data in memory, because making Neutron's tables is slow on a disk."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.socket = str(self.folder / 'db.sock')
-        data = self.folder / 'db'
-        data.mkdir(parents=True)
+        self.process = None
+        self._data = tempfile.mkdtemp(prefix='percale-db', dir='/dev/shm')
+        try:
+            self._start(self._data)
+        except BaseException:  # Ctrl-C, too: nobody else knows of it yet
+            self.stop()
+            raise
+
+    def _start(self, data):
         subprocess.run(['mariadb-install-db', '--user=root', '--datadir=%s' % data, '--auth-root-authentication-method=normal',
                         '--skip-test-db'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # No power cut is part of any test: writing through to the disk would only be slow.
@@ -96,6 +106,16 @@ class Database:
         if not self.process.running():
             raise RuntimeError('MariaDB does not start:\n' + self.process.log()[-2000:])
         self.sql('create database neutron')
+
+    def load(self, dump):
+        with open(dump) as text:
+            subprocess.run(['mariadb', '-S', self.socket, 'neutron'], check=True, stdin=text)
+
+    def dump(self, path):
+        partial = path.with_suffix('.partial')
+        with open(partial, 'w') as text:
+            subprocess.run(['mariadb-dump', '-S', self.socket, 'neutron'], check=True, stdout=text)
+        partial.rename(path)
 
     def _answers(self):
         return subprocess.run(['mariadb', '-S', self.socket, '-e', 'select 1'], stdout=subprocess.DEVNULL,
@@ -109,7 +129,9 @@ class Database:
         return 'mysql+pymysql://root@localhost/neutron?unix_socket=%s&charset=utf8' % self.socket
 
     def stop(self):
-        self.process.stop()
+        if self.process:
+            self.process.stop()
+        shutil.rmtree(self._data, ignore_errors=True)
 
 
 CONFIG = """[DEFAULT]
@@ -122,9 +144,11 @@ bind_port = {port}
 api_workers = {api_workers}
 rpc_workers = 0
 state_path = {folder}/state
-api_paste_config = /etc/neutron/api-paste.ini
+api_paste_config = {paste}
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
+[oslo_policy]
+policy_file = {folder}/policy.yaml
 [oslo_concurrency]
 lock_path = {folder}/state/lock
 [database]
@@ -151,13 +175,18 @@ class Neutron:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.database = database or Database(self.folder)
         self._own_database = database is None
+        self.release = release.chosen()
         self.port = free_port()
+        self._api_workers = api_workers
         self.config = self.folder / 'neutron.conf'
         self.config.write_text(CONFIG.format(port=self.port, folder=self.folder, database=self.database.url(),
                                              socket=socket_path, calico=calico, extension_drivers=extension_drivers,
-                                             api_workers=api_workers))
-        self._environment = {'PYTHONPATH': str(self._install())}
-        self.process = None
+                                             api_workers=api_workers, paste=self.release.paste))
+        # Nova's user has a role of its own in Keystone; here there is one user for everything.
+        (self.folder / 'policy.yaml').write_text('"service_api": "role:service or role:admin"\n')
+        # The API gets its configuration by name of a variable where a WSGI server runs it.
+        self._environment = {'PYTHONPATH': str(self._install()), 'OS_NEUTRON_CONFIG_FILES': str(self.config)}
+        self.processes = {}
 
     def _install(self):
         """The shim with its entry points, as an installation would leave it."""
@@ -168,17 +197,26 @@ class Neutron:
         return site
 
     def migrate(self):
-        done = subprocess.run(['neutron-db-manage', '--config-file', self.config, 'upgrade', 'head'], capture_output=True, text=True,
-                              env=dict(os.environ, **self._environment))
+        """Makes the tables by Neutron's own migrations; what they made is kept for the next test with the same packages."""
+        kept = self.release.schema()
+        if kept.exists():
+            self.database.load(kept)
+            return
+        done = subprocess.run([self.release.program('neutron-db-manage'), '--config-file', self.config, 'upgrade', 'head'],
+                              capture_output=True, text=True, env=dict(os.environ, **self._environment))
         if done.returncode:
             raise RuntimeError('neutron-db-manage: ' + done.stderr[-2000:])
+        self.database.dump(kept)
 
     def start(self):
-        self.process = Process(['neutron-server', '--config-file', str(self.config)], self.folder / 'neutron.log',
-                               self._environment)
-        wait_for('neutron-server', lambda: self._answers() or not self.process.running(), 90)
-        if not self.process.running():
-            raise RuntimeError('neutron-server does not start:\n' + self.process.log()[-3000:])
+        for name, arguments in self.release.processes(self.config, self.port, self._api_workers).items():
+            self.processes[name] = Process(arguments, self.folder / (name + '.log'), self._environment)
+        wait_for('Neutron', lambda: self._answers() or self._ended(), 90)
+        for process in self._ended():
+            raise RuntimeError('Neutron does not start: %s\n%s' % (process.log_path, process.log()[-3000:]))
+
+    def _ended(self):
+        return [process for process in self.processes.values() if not process.running()]
 
     def _answers(self):
         try:
@@ -188,8 +226,8 @@ class Neutron:
             return False
 
     def stop(self, number=signal.SIGTERM):
-        if self.process:
-            self.process.stop(number)
+        for process in self.processes.values():
+            process.stop(number)
 
     def close(self):
         self.stop()

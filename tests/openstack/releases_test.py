@@ -52,7 +52,17 @@ USES = [
      ['segment_id', 'vif_type', 'vif_details'], 10),
     (['neutron_lib.worker', 'neutron.worker'], ('BaseWorker', 'NeutronWorker'), '__init__', ['worker_process_count'], 10),
     (['neutron_lib.worker', 'neutron.worker'], ('BaseWorker', 'NeutronWorker'), 'start', [], 10),
+    # Who runs the worker: the plugin is asked for it, or told that agents' reports are to be taken.
+    (['neutron_lib.services.base', 'neutron.worker'], ('WorkerBase', 'WorkerSupportServiceMixin'), 'get_workers', [], 10),
+    (['neutron.plugins.ml2.plugin'], 'Ml2Plugin', 'start_rpc_state_reports_listener', [], 10),
+    (['neutron.service'], 'RpcReportsWorker', 'start_listeners_method', [], 10),
     # Security groups.
+    (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'create_default_security_group_rule',
+     ['context', 'default_security_group_rule'], 23),
+    (['neutron.db.security_groups_default_statefulness'], 'SecurityGroupDefaultStatefulnessMixin',
+     'create_security_groups_default_statefulness', ['context', 'security_groups_default_statefulness'], 29),
+    (['neutron.db.security_groups_default_statefulness'], 'SecurityGroupDefaultStatefulnessMixin',
+     'update_security_groups_default_statefulness', ['context', 'id', 'security_groups_default_statefulness'], 29),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'create_security_group', ['context', 'security_group', 'default_sg'], 10),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'update_security_group', ['context', 'id', 'security_group'], 10),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'delete_security_group', ['context', 'id'], 10),
@@ -90,6 +100,7 @@ USES = [
     (['neutron.db.models.securitygroup'], 'SecurityGroupPortBinding', 'port_id', [], 10),
     (['neutron.db.models.securitygroup'], 'SecurityGroupPortBinding', 'security_group_id', [], 10),
     (['neutron.db.models.l3'], 'Router', None, [], 10),
+    (['neutron.db.models.agent'], 'Agent', 'heartbeat_timestamp', [], 10),
     (['neutron.plugins.ml2.plugin'], 'Ml2Plugin', '_supported_extension_aliases', [], 10),
     (['neutron_lib.exceptions', 'neutron_lib.exceptions.__init__'], 'BadRequest', None, [], 10),
     (['neutron_lib.exceptions', 'neutron_lib.exceptions.__init__'], 'Conflict', None, [], 10),
@@ -101,6 +112,13 @@ NAMES = [
     ['neutron_lib.context:get_admin_context'],
     ['neutron_lib.plugins.directory:get_plugin'],
     ['neutron_lib.db.api:get_context_manager', 'neutron.db.api:context_manager'],
+]
+
+# Options that the shim sets, by the modules that may define them.
+OPTIONS = [
+    (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['mechanism_drivers']),
+    (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['type_drivers']),
+    (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['tenant_network_types', 'project_network_types']),
 ]
 
 
@@ -178,6 +196,13 @@ class Release:
             found |= {path.stem for path in package.iterdir()}
         return found
 
+    def options(self, module):
+        """Names of the options that are made in it."""
+        tree = self.tree(module)
+        return {node.args[0].value for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args and
+                isinstance(node.func, ast.Attribute) and node.func.attr.endswith('Opt') and
+                isinstance(node.args[0], ast.Constant)} if tree else set()
+
     def has(self, module, name):
         if name is None:
             return self.tree(module) is not None or self.folder.joinpath(*module.split('.')).is_dir()
@@ -253,6 +278,9 @@ def misses(release, series):
     for alternatives in NAMES:
         if not any(release.has(*name.split(':')) for name in alternatives):
             found.append(' or '.join(alternatives))
+    for modules, names in OPTIONS:
+        if not any(release.options(module) & set(names) for module in modules):
+            found.append('option ' + ' or '.join(names))
     return found
 
 

@@ -21,7 +21,13 @@ namespace json = boost::json;
 constexpr Field kCidrFields[] = {
     {.name = "cidr", .doc = "Addresses to announce.", .check = Check::kNet},
 };
-constexpr Struct kCidrBlock = {.go_type = "ServiceIPBlock", .fields = kCidrFields};
+
+// The validator takes a bare address, the schema's format does not.
+void check_cidr_block(const json::object& value, Problems& problems) {
+  const std::string cidr(text_of(value, "cidr"));
+  if (base::parse_address(cidr)) problems.add("CIDR", cidr, "invalid CIDR value.");
+}
+constexpr Struct kCidrBlock = {.go_type = "ServiceIPBlock", .fields = kCidrFields, .check = check_cidr_block};
 
 constexpr Field kCommunityFields[] = {
     {.name = "name", .doc = "Name to use in prefixAdvertisements.", .required = true},

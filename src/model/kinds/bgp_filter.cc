@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
+#include "base/ip.h"
 #include "model/kinds/kinds.h"
 #include "model/resource.h"
 
@@ -183,6 +184,7 @@ constexpr std::array<Field, 11> rule_fields(const Struct& length, Check cidr, st
 void check_rule(const json::object& rule, Problems& problems) {
   const std::string cidr(text_of(rule, "cidr"));
   const std::string match(text_of(rule, "matchOperator"));
+  if (base::parse_address(cidr)) problems.add("CIDR", cidr, "invalid CIDR value.");
   if (!cidr.empty() && match.empty()) problems.add("CIDR", cidr, "MatchOperator cannot be empty when CIDR is set");
   if (cidr.empty() && !match.empty()) {
     problems.add("MatchOperator", match, "CIDR cannot be empty when MatchOperator is set");

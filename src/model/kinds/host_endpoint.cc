@@ -74,7 +74,7 @@ void check_endpoint(const Resource& resource, Problems& problems) {
 
 }  // namespace
 
-const Struct kEndpointPort = {.go_type = "EndpointPort", .fields = kPortFields};
+const Struct kEndpointPort = {.go_type = "EndpointPort", .fields = kPortFields, .check = check_named_port};
 
 const Kind kHostEndpoint = {
     .name = "HostEndpoint",

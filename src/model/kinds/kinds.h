@@ -43,6 +43,8 @@ extern const Struct kSecretReference;
 
 // Of a rule list that is evaluated for egress, `http` and the wrong side of `services` are refused.
 void check_policy_rules(const boost::json::object& spec, bool global, Problems& problems);
+// A port of an endpoint needs a protocol that has ports.
+void check_named_port(const boost::json::object& port, Problems& problems);
 
 inline constexpr std::string_view kGlobalOnlyInNamespaceSelector =
     "global() can only be used in an EntityRule namespaceSelector";

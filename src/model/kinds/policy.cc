@@ -115,11 +115,8 @@ void show_tier_label(Resource& resource, ReadReason) {
   if (!labels.contains(kTierLabel)) labels[kTierLabel] = "default";
 }
 
-// "<label>" or "<label>.<label>".
-bool is_policy_name(std::string_view name) {
-  const auto parts = base::split(name, '.');
-  return parts.size() <= 2 && std::ranges::all_of(parts, is_dns_label);
-}
+// "<label>" or "<label>.<label>"; only the whole name has a limit.
+bool is_policy_name(std::string_view name) { return base::split(name, '.').size() <= 2 && is_dns_subdomain(name); }
 
 // Names that other components own are subdomains after a fixed beginning.
 bool is_generated_name(std::string_view name) {
@@ -160,6 +157,7 @@ void check_types(const json::object& spec, Problems& problems) {
 void check_network_policy(const Resource& resource, Problems& problems) {
   if (!is_policy_name(resource.name()) && !is_generated_name(resource.name())) refuse_name(resource, problems);
   check_selector(resource, "selector", "Selector", problems);
+  check_selector(resource, "serviceAccountSelector", "ServiceAccountSelector", problems);
   check_types(resource.spec(), problems);
   check_policy_rules(resource.spec(), false, problems);
 }
@@ -168,6 +166,8 @@ void check_global_policy(const Resource& resource, Problems& problems) {
   if (!is_policy_name(resource.name())) refuse_name(resource, problems);
   const json::object& spec = resource.spec();
   check_selector(resource, "selector", "Selector", problems);
+  check_selector(resource, "serviceAccountSelector", "ServiceAccountSelector", problems);
+  check_selector(resource, "namespaceSelector", "NamespaceSelector", problems);
   check_types(spec, problems);
   check_policy_rules(spec, true, problems);
   const bool untracked = flag_of(spec, "doNotTrack");

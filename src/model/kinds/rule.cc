@@ -122,7 +122,12 @@ constexpr Field kRuleMetadataFields[] = {
      .type = FieldType::kStringMap,
      .doc = "Free texts; shown as comments on the rendered rule."},
 };
-constexpr Struct kRuleMetadata = {.go_type = "RuleMetadata", .fields = kRuleMetadataFields};
+void check_rule_metadata(const json::object& value, Problems& problems) {
+  const json::value* annotations = value.if_contains("annotations");
+  if (annotations != nullptr && annotations->is_object()) check_annotations(annotations->get_object(), problems);
+}
+constexpr Struct kRuleMetadata = {
+    .go_type = "RuleMetadata", .fields = kRuleMetadataFields, .check = check_rule_metadata};
 
 constexpr Field kRuleFields[] = {
     {.name = "action",
@@ -291,7 +296,7 @@ void check_http(const json::object& rule, Problems& problems) {
   if (text_of(rule, "action") != "Allow") {
     problems.add("HTTP", {}, "only valid for Allow rules");
   }
-  if (!protocol.empty() && protocol != "TCP" && protocol != "6") {
+  if (!protocol.empty() && protocol != "TCP") {  // the schema would take the number 6, too
     problems.add("HTTP", {}, "rules with HTTP match must set protocol to TCP or leave it unset");
   }
 }
@@ -341,6 +346,13 @@ void check_rule(const json::object& rule, Problems& problems) {
 }  // namespace
 
 const Struct kRule = {.go_type = "Rule", .fields = kRuleFields, .check = check_rule};
+
+void check_named_port(const json::object& port, Problems& problems) {
+  const std::string protocol = protocol_of(port, "protocol");
+  if (!supports_ports(protocol)) {
+    problems.add("Port.Protocol", protocol, "a named port needs protocol TCP, UDP or SCTP");
+  }
+}
 
 void check_policy_rules(const json::object& spec, bool global, Problems& problems) {
   for (const bool ingress : {true, false}) {

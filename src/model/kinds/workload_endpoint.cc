@@ -54,7 +54,7 @@ constexpr Field kPortFields[] = {
      .doc = "Address of the host for hostPort; not used by the agent.",
      .presence = Presence::kAlways},
 };
-constexpr Struct kPort = {.go_type = "WorkloadEndpointPort", .fields = kPortFields};
+constexpr Struct kPort = {.go_type = "WorkloadEndpointPort", .fields = kPortFields, .check = check_named_port};
 
 constexpr Field kQosFields[] = {
     {.name = "ingressBandwidth", .type = FieldType::kInt, .doc = "Limit towards the endpoint, bit/s."},

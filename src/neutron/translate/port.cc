@@ -38,12 +38,13 @@ class PortTranslation {
       : port_(port), answer_(answer), region_(region), settings_(settings) {}
 
   Translation run() {
+    result_.generation = number(port_, "revision_number").value_or(0);
     refer();
     if (!wants_endpoint()) return std::move(result_);
     const std::string_view host = text(port_, "binding:host_id");
     const std::string name = endpoint_name({std::string(host), std::string(device_), std::string(id_)});
     Desired desired{.kind = "WorkloadEndpoint", .name = name, .ns = region_.ns()};
-    desired.generation = number(port_, "revision_number").value_or(0);
+    desired.generation = result_.generation;
     // A passing state while Neutron binds again (any change of binding:profile): what runs must not blink.
     desired.only_update = text(port_, "binding:vif_type") == "unbound";
     add_labels(desired);

@@ -179,7 +179,7 @@ Translation translate_security_group(const json::object& group, const Region& re
   std::ranges::sort(result.refers_to);
   result.refers_to.erase(std::ranges::unique(result.refers_to).begin(), result.refers_to.end());
   Desired desired{.kind = "NetworkPolicy", .name = Region::policy_name(id), .ns = region.ns()};
-  desired.generation = number(group, "revision_number").value_or(0);
+  desired.generation = result.generation = number(group, "revision_number").value_or(0);
   desired.spec = {{"ingress", std::move(ingress)},
                   {"egress", std::move(egress)},
                   {"selector", fmt::format("has({}{})", kGroupLabel, id)}};
@@ -204,7 +204,7 @@ Translation translate_address_group(const json::object& group, const Region& reg
     }
   }
   Desired desired{.kind = "NetworkSet", .name = Region::network_set_name(id), .ns = region.ns()};
-  desired.generation = number(group, "revision_number").value_or(0);
+  desired.generation = result.generation = number(group, "revision_number").value_or(0);
   desired.labels[std::string(kAddressGroupLabel) + std::string(id)] = sanitised(text(group, "name"), kLabelValueLimit);
   desired.spec = {{"nets", std::move(nets)}};
   result.keys.emplace(region.network_set_key(id), std::move(desired));

@@ -59,6 +59,8 @@ std::optional<json::object> changed_map(const json::object& metadata, json::stri
   return map;
 }
 
+std::int64_t generation_of(const json::object& metadata) { return number(metadata, "generation").value_or(0); }
+
 Merged merge_raw(const std::optional<std::string>& stored, const Desired& desired) {
   if (stored == desired.raw) return {};
   return {.value = desired.raw, .stale = false, .members = {""}};
@@ -77,7 +79,7 @@ Merged merge(const std::optional<std::string>& stored, const Desired& desired, c
   }
   auto& metadata = object->at("metadata").as_object();
   auto& spec = object->at("spec").as_object();
-  const auto stored_generation = number(metadata, "generation").value_or(0);
+  const auto stored_generation = generation_of(metadata);
   const std::array<std::pair<json::string_view, const json::object*>, 2> maps{
       {{"annotations", &desired.annotations}, {"labels", &desired.labels}}};
   std::array<std::optional<json::object>, 2> changed;
@@ -105,6 +107,12 @@ Merged merge(const std::optional<std::string>& stored, const Desired& desired, c
   spec = desired.spec;
   merged.value = json::serialize(*object);
   return merged;
+}
+
+bool made_later(const std::string& stored, std::int64_t generation) {
+  if (generation == 0) return false;
+  const auto object = parse_object(stored);
+  return object && generation_of(inner(*object, "metadata")) > generation;
 }
 
 }  // namespace neutron

@@ -35,6 +35,8 @@ struct Translation {
   std::map<std::string, Desired> keys = {};
   std::vector<std::string> notes = {};   // for operators: what was left out, and why
   std::vector<ObjectId> refers_to = {};  // the other objects whose state is in the values
+  // revision_number of the object that was read, also if it wishes no key; 0: not known, or there is none.
+  std::int64_t generation = 0;
 };
 
 struct Stamp {
@@ -51,5 +53,9 @@ struct Merged {
 // `stored` may be anything; what is no resource is replaced. Members unknown to us are kept, except in `spec`. Labels
 // and annotations are replaced as a whole, unless the wish has none.
 Merged merge(const std::optional<std::string>& stored, const Desired& desired, const Stamp& stamp);
+
+// Whether `stored` was made from a later revision_number than `generation`: removing it, since the object is wanted
+// under another name or not at all, would go back.
+bool made_later(const std::string& stored, std::int64_t generation);
 
 }  // namespace neutron

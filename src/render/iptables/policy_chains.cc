@@ -226,7 +226,6 @@ class RuleBuilder {
   }
 
   static std::string log_prefix(std::string_view pattern, const RuleOwner& owner) {
-    constexpr std::size_t kMaxPrefix = 29 - 2;  // the kernel's limit less ": "; a longer one would be refused
     std::string text;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
       const char next = pattern[i] == '%' && i + 1 < pattern.size() ? pattern[i + 1] : '\0';
@@ -244,8 +243,7 @@ class RuleBuilder {
         text += c == '"' || c == '\\' || static_cast<unsigned char>(c) < ' ' ? '_' : c;
       }
     }
-    if (text.size() > kMaxPrefix) text.resize(kMaxPrefix);
-    return text;
+    return text;  // iptables cuts what the kernel cannot hold; the rule's id is of the whole (spec dataplane §11.4)
   }
 
   void annotate() {

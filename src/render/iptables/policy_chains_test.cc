@@ -50,9 +50,9 @@ TEST(PolicyRule, LogPrefixAndRate) {
       ElementsAre("-m limit --limit 10/minute --limit-burst 5 --jump LOG --log-prefix \"default|np|openstack/web: \""
                   " --log-level 5"));
   context.settings.log_rate_limit.clear();
-  context.settings.log_prefix = "a\"b\\c%n and much more than the kernel takes";
+  context.settings.log_prefix = "a\"b\\c%n and much more than the kernel holds";
   EXPECT_THAT(texts(rule(model::RuleAction::kLog), kV4, context),
-              ElementsAre("--jump LOG --log-prefix \"a_b_cweb and much more than: \" --log-level 5"));
+              ElementsAre("--jump LOG --log-prefix \"a_b_cweb and much more than the kernel holds: \" --log-level 5"));
 }
 
 TEST(PolicyRule, RejectOnlyInFilter) {

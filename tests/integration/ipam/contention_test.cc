@@ -24,6 +24,7 @@
 #include "etcd_server.h"
 #include "ipam/addressing.h"
 #include "ipam/ipam.h"
+#include "options.h"
 #include "os/files.h"
 #include "store/open_store.h"
 #include "testing/temp_directory.h"
@@ -249,5 +250,6 @@ int main(int argc, char** argv) {
                                   .quota = static_cast<std::uint32_t>(std::stoul(words[8]))});
   }
   ::testing::InitGoogleTest(&argc, argv);
+  if (argc == 2 && words.back().starts_with("--nodes=")) ipam_test::nodes_at_once = std::stoi(words.back().substr(8));
   return RUN_ALL_TESTS();
 }

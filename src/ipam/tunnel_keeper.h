@@ -1,0 +1,74 @@
+// tunnel_keeper.h: keeps a node's tunnel addresses as the pools ask for, without anybody's help (spec cli §12.6): when
+// a pool comes, goes or changes its mode, when the Node appears or somebody changes it, and at the start.
+//
+// Watches the pools and this Node. Every node of a cloud hears of a pool at the same moment, so each waits for a random
+// part of kSpread first, and longer after every failure. What it does is decided from what is stored then
+// (ensure_tunnel_addresses), not from what was heard: events only say that it is time to look.
+//
+// A pool that cannot be read stops everything until it is repaired: taken as absent it would cost the node its address.
+//
+// All on one loop, which blocks on the datastore: a thread of its own. A request is given up after kRequest, so that a
+// datastore that is away does not hold up the end of the program.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "ipam/ipam.h"
+#include "store/blocking.h"
+#include "store/store.h"
+
+namespace ipam {
+
+class TunnelKeeper {
+ public:
+  static constexpr base::Duration kSpread = std::chrono::seconds(1);
+  static constexpr base::Duration kFirstRetry = std::chrono::seconds(1);
+  static constexpr base::Duration kLastRetry = std::chrono::seconds(60);
+  static constexpr base::Duration kRequest = std::chrono::milliseconds(1500);
+
+  // `jitter`: in [0, 1). `pause` blocks; between tries of one conditional write.
+  TunnelKeeper(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, std::string node,
+               std::function<double()> jitter, std::function<void(base::Duration)> pause);
+  ~TunnelKeeper();
+  TunnelKeeper(const TunnelKeeper&) = delete;
+  TunnelKeeper& operator=(const TunnelKeeper&) = delete;
+
+  // On the loop. `store` outlives this.
+  void start(store::Store& store);
+
+ private:
+  void handle(const store::StoreEvent& event);
+  bool take(const std::string& key, const std::string* value);
+  void look_after(base::Duration within);
+  void look();
+  void failed(const base::Error& error);
+
+  base::Loop& loop_;
+  base::Log& log_;
+  const std::string node_;
+  const std::string node_key_;
+  const std::string pool_prefix_;
+  const std::function<double()> jitter_;
+  const std::function<void(base::Duration)> pause_;
+  base::Counter changes_;
+  base::Counter failures_;
+
+  std::unique_ptr<store::BlockingStore> blocking_;
+  std::unique_ptr<Ipam> ipam_;
+  std::unique_ptr<store::Subscription> subscription_;
+  bool in_sync_ = false;
+  bool node_exists_ = false;
+  std::set<std::string> unreadable_;  // keys of pools
+  base::TimerId timer_{};
+  bool waiting_ = false;  // for the timer
+  base::Duration retry_ = kFirstRetry;
+  std::string last_problem_;
+};
+
+}  // namespace ipam

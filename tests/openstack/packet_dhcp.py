@@ -1,0 +1,70 @@
+"""What guests are told: DHCP, router advertisements, DHCPv6."""
+
+import faults
+from cases import HOSTS
+from packet_checks import PacketTest, everything, look
+
+QUICK = 3  # questions until a guest believes that nobody answers
+
+
+class DhcpChecks(PacketTest):
+
+    def test_dhcp_says_what_the_subnet_says(self):
+        network = self.neutron.create('network', name='told')
+        subnet = self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.82.0.0/24',
+                                     allocation_pools=[{'start': '10.82.0.10', 'end': '10.82.0.99'}], dns_nameservers=['192.0.2.53'],
+                                     host_routes=[{'destination': '10.9.0.0/16', 'nexthop': '10.82.0.1'}])
+        guest = self.machine('told', HOSTS[1], [self.open_group], network=network, v6=False)
+        told = dict(ip=guest.address, mask='24', router='10.82.0.1', dns='192.0.2.53', routes=True)
+        nothing = dict(ip=None, mask=None, router=None, dns=None, routes=False)
+
+        def see():
+            lease = guest.ask(QUICK)
+            return dict({key: lease.get(key) for key in ('ip', 'mask', 'router', 'dns')},
+                        routes='10.9.0.0/16 10.82.0.1' in lease.get('staticroutes', ''))
+
+        def update(**members):
+            return lambda: self.neutron.update('subnet', subnet['id'], **members)
+
+        # Without name servers of the subnet's the guest is sent to the host's own, at the gateway's address.
+        self.judge('all of it', see, told, [
+            (faults.name_servers_lost(subnet), dict(told, dns='10.82.0.1')), (faults.routes_lost(subnet), dict(told, routes=False)),
+            (faults.gateway_wrong(subnet, '10.82.0.200'), dict(told, router='10.82.0.200')), (faults.subnet_left_out(subnet), nothing),
+            (faults.endpoint_left_out(guest.port), nothing), (faults.mac_wrong(guest.port), nothing)])
+        changed = dict(told, dns='192.0.2.54')
+        self.judge('another name server', see, changed, [(faults.subnet_kept(subnet), told)], update(dns_nameservers=['192.0.2.54']))
+        told, changed = changed, dict(changed, routes=False)
+        self.judge('no routes', see, changed, [(faults.subnet_kept(subnet), told)], update(host_routes=[]))
+        told, changed = changed, dict(changed, router='10.82.0.254')
+        self.judge('another gateway', see, changed, [(faults.subnet_kept(subnet), told)], update(gateway_ip='10.82.0.254'))
+        self.judge('DHCP off', see, nothing, [(faults.subnet_kept(subnet), changed)], update(enable_dhcp=False))
+        self.judge('DHCP on', see, changed, [(faults.subnet_left_out(subnet), nothing)], update(enable_dhcp=True))
+
+    def test_stateless_addresses(self):
+        """SLAAC: the router says the prefix, the machine makes the address that Neutron foresaw."""
+        network = self.neutron.create('network', name='slaac')
+        self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.83.0.0/24')
+        subnet = self.neutron.create('subnet', network_id=network['id'], ip_version=6, cidr='fd00:83::/64', ipv6_ra_mode='slaac',
+                                     ipv6_address_mode='slaac')
+        guest = self.machine('slaac', HOSTS[1], [self.open_group], network=network)
+        address = guest.address_of(6)
+        self.assertEqual(guest.addresses6(), [address])
+
+        def advertised():
+            """What a machine that starts now would make of the advertisement: whether it is to ask DHCPv6."""
+            return guest.in_network(guest.solicit)
+
+        self.judge('the advertisement', advertised, False, [(faults.slaac_lost(subnet), True)])
+        peers = {'client': self.client}
+        all_pass = frozenset(everything(peers))
+        self.judge('packets', lambda: look(guest, peers), all_pass,
+                   [(faults.v6_left_out(guest.port), frozenset(name for name in all_pass if '4 ' in name))])
+
+    def test_stateful_addresses(self):
+        """DHCPv6: the client's and the member's address came so."""
+        for guest in (self.client, self.member):
+            self.assertIn(guest.address_of(6), guest.addresses6())
+        guest = self.machine('dhcp6', HOSTS[1], [self.open_group])
+        self.assertEqual(guest.addresses6(), [guest.address_of(6)])
+        self.judge('asked again', lambda: guest.ask6(QUICK), guest.address_of(6),
+                   [(faults.subnet_left_out(self.subnet6), ''), (faults.v6_left_out(guest.port), '')])
