@@ -245,7 +245,7 @@ TEST(ValueType, DurationsInGoNotation) {
 }
 
 TEST(ParameterTable, IsCompleteAndEveryDefaultParses) {
-  EXPECT_EQ(all_parameters().size(), 211u + 24u);  // Calico's, and ours
+  EXPECT_EQ(all_parameters().size(), 211u + 25u);  // Calico's, and ours
   for (const ParameterInfo& parameter : all_parameters()) {
     EXPECT_EQ(&info(parameter.id), &parameter) << parameter.name;
     EXPECT_EQ(find_parameter(parameter.name), &parameter) << parameter.name;
