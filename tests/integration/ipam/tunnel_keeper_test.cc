@@ -3,6 +3,7 @@
 
 #include "ipam/tunnel_keeper.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -218,23 +219,25 @@ TEST_F(TunnelKeeperTest, AWholeCloudAtOnceWhileEtcdIsRestarted) {
     put_node(nodes.back());
   }
   Keepers keepers(etcd_.url(), nodes, 50);
-  const auto done = [&](std::size_t kinds) {
-    if (in_use() != nodes.size() * kinds) return false;
+  // A node in the middle of a change may make up for another one's address, so that each is asked, too.
+  const auto done = [&](const std::set<std::string>& kinds) {
+    if (in_use() != nodes.size() * kinds.size()) return false;
     std::set<std::string> all;
     for (const std::string& node : nodes) {
       for (const auto& [kind, address] : addresses(node)) all.insert(address);
     }
-    return all.size() == nodes.size() * kinds;
+    return all.size() == nodes.size() * kinds.size() && std::ranges::all_of(nodes, [&](const std::string& node) {
+             return kinds_of(node) == kinds && agrees(node, kinds.size());
+           });
   };
-  const auto timed = [&](const char* what, std::size_t kinds) {
+  const auto timed = [&](const char* what, const std::set<std::string>& kinds) {
     const auto began = std::chrono::steady_clock::now();
     EXPECT_TRUE(soon([&] { return done(kinds); })) << what << ": " << in_use();
     std::printf("%s, %d nodes: %.1f s\n", what, count,
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   };
   put_pool("p", "10.65.0.0/16", R"("ipipMode":"Always")");
-  timed("a pool with IP-in-IP", 1);
-  for (const std::string& node : nodes) EXPECT_TRUE(agrees(node, 1)) << node;
+  timed("a pool with IP-in-IP", {"IPIP"});
 
   put_pool("p", "10.65.0.0/16", R"("vxlanMode":"Always")");
   ASSERT_TRUE(soon([&] {
@@ -243,11 +246,10 @@ TEST_F(TunnelKeeperTest, AWholeCloudAtOnceWhileEtcdIsRestarted) {
   }));
   etcd_.kill();
   etcd_.start();
-  timed("VXLAN instead, with etcd killed and started again", 1);
-  for (const std::string& node : nodes) EXPECT_TRUE(agrees(node, 1)) << node;
+  timed("VXLAN instead, with etcd killed and started again", {"VXLAN"});
 
   ASSERT_TRUE(client_->blocking->remove(pool_key("p")));
-  timed("no pool", 0);
+  timed("no pool", {});
 }
 
 }  // namespace
