@@ -15,6 +15,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import machine_parts  # noqa: E402
 import vm  # noqa: E402
 
 PERCALECTL = ""
@@ -99,7 +100,7 @@ def make_tree(place, version, without):
     """A /lib/modules/VERSION with MODULES less `without`, its lists as depmod makes them."""
     root = pathlib.Path(place) / "lib/modules" / version
     real = pathlib.Path("/lib/modules") / version
-    for file in vm.module_files(version, MODULES):
+    for file in machine_parts.module_files(version, MODULES):
         if file.name.split(".")[0] in without:
             continue
         copy = root / file.relative_to(real)
@@ -141,7 +142,7 @@ class Checksystem(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.version, _ = vm.find_kernel("")
+        cls.version, _ = machine_parts.find_kernel("")
         with tempfile.TemporaryDirectory() as place:
             for case, (without, _) in CASES.items():
                 tree = make_tree(f"{place}/made/{case}", cls.version, without).rename(f"{place}/{case}")
