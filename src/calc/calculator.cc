@@ -45,22 +45,21 @@ struct Calculator::Stages {
   }
   bool is_local(const model::HostEndpoint& endpoint) const { return endpoint.node.view() == hostname; }
 
-  template <typename Endpoint>
-  void take_endpoint(const auto& key, const std::optional<Endpoint>& value) {
-    if (!value) {
-      sets.erase(key);
-      locals.erase(key);
-      return;
-    }
-    sets.put(key, value->membership);
-    is_local(*value) ? locals.put(key, *value) : locals.erase(key);
-  }
-
   void take(model::WorkloadEndpointChange& change) {
-    change.value ? routes.put(change.key, *change.value) : routes.erase(change.key);
-    take_endpoint(change.key, change.value);
+    if (change.value) {
+      routes.put(sets.put(change.key, change.value->membership), *change.value);
+    } else {
+      routes.erase(sets.erase(change.key));
+    }
+    take_local(change);
   }
-  void take(model::HostEndpointChange& change) { take_endpoint(change.key, change.value); }
+  void take(model::HostEndpointChange& change) {
+    change.value ? sets.put(change.key, change.value->membership) : sets.erase(change.key);
+    take_local(change);
+  }
+  void take_local(const auto& change) {
+    change.value&& is_local(*change.value) ? locals.put(change.key, *change.value) : locals.erase(change.key);
+  }
   void take(model::NetworkSetChange& change) {
     change.value ? sets.put(change.key, *change.value) : sets.erase(change.key);
   }
@@ -91,8 +90,7 @@ struct Calculator::Stages {
   void take(model::DocumentChange&) {}
 
   void keep(const model::WorkloadEndpointChange& change) {
-    routes.keep(change.key);
-    sets.keep(change.key);
+    sets.keep(change.key);  // keeps its routes, too
     locals.keep(change.key);
   }
   void keep(const model::HostEndpointChange& change) {
@@ -136,7 +134,7 @@ struct Calculator::Stages {
     for (const Symbol name : policies.stale_tiers()) policies.erase_tier(name);
     for (const model::PolicyKey& key : policies.stale_policies()) policies.erase(key);
     locals.end_resync();
-    sets.end_resync();
+    for (const EndpointNumber workload : sets.end_resync()) routes.erase(workload);
     network.end_resync();
     routes.end_resync();
   }

@@ -6,12 +6,13 @@
 
 namespace calc {
 
-void SetIndex::put(const model::WorkloadEndpointKey& key, const model::Membership& value) {
+EndpointNumber SetIndex::put(const model::WorkloadEndpointKey& key, const model::Membership& value) {
   auto known = workloads_.find(key);
   if (known == workloads_.end()) {
     known = workloads_.insert(Workload{key.ns, kNoIndex, CompactText(key.name)}).first;
   }
   put(known->holder, value);
+  return known->holder;
 }
 
 void SetIndex::put(const model::HostEndpointKey& key, const model::Membership& value) {
@@ -78,11 +79,13 @@ void SetIndex::put(std::uint32_t& id, const Value& value) {
   link(id);
 }
 
-void SetIndex::erase(const model::WorkloadEndpointKey& key) {
+EndpointNumber SetIndex::erase(const model::WorkloadEndpointKey& key) {
   const auto known = workloads_.find(key);
-  if (known == workloads_.end()) return;
-  erase(known->holder);
+  if (known == workloads_.end()) return kNoIndex;
+  const EndpointNumber number = known->holder;
+  erase(number);
   workloads_.erase(known);
+  return number;
 }
 
 void SetIndex::erase(const model::HostEndpointKey& key) {
@@ -107,18 +110,22 @@ void SetIndex::erase(std::uint32_t id) {
   holders_.release(id);
 }
 
-void SetIndex::end_resync() {
+std::vector<EndpointNumber> SetIndex::end_resync() {
+  std::vector<EndpointNumber> erased;
   const auto sweep = [&](auto& table) {
     erase_if(table, [&](const auto& entry) {
       const std::uint32_t holder = holder_of(entry);
       if (holders_[holder].generation == generation_) return false;
       erase(holder);
+      erased.push_back(holder);
       return true;
     });
   };
-  sweep(workloads_);
   sweep(hosts_);
   sweep(network_sets_);
+  erased.clear();
+  sweep(workloads_);
+  return erased;
 }
 
 void SetIndex::link(std::uint32_t id) {

@@ -28,16 +28,19 @@
 namespace calc {
 
 using SetRef = std::uint32_t;
+// Of an endpoint for as long as it exists; small, and used again afterwards.
+using EndpointNumber = std::uint32_t;
 
 class SetIndex {
  public:
   explicit SetIndex(const ProfileLabels& profiles) : index_(profiles) {}
 
-  // Contributors of members. Putting an equal value again changes nothing.
-  void put(const model::WorkloadEndpointKey& key, const model::Membership& value);
+  // Contributors of members. Putting an equal value again changes nothing. A workload's number is what other stages
+  // may file it by: names are long.
+  EndpointNumber put(const model::WorkloadEndpointKey& key, const model::Membership& value);
   void put(const model::HostEndpointKey& key, const model::Membership& value);
   void put(const model::NetworkSetKey& key, const model::NetworkSet& value);
-  void erase(const model::WorkloadEndpointKey& key);
+  EndpointNumber erase(const model::WorkloadEndpointKey& key);  // which number is free now; kNoIndex: it was not there
   void erase(const model::HostEndpointKey& key);
   void erase(const model::NetworkSetKey& key);
 
@@ -55,12 +58,12 @@ class SetIndex {
   std::size_t host_endpoint_count() const { return hosts_.size(); }
   std::size_t network_set_count() const { return network_sets_.size(); }
 
-  // Everything that has not been put between begin and end is erased at the end.
+  // Everything that has not been put between begin and end is erased at the end, which returns the workloads among it.
   void begin_resync() { ++generation_; }
   void keep(const model::WorkloadEndpointKey& key) { keep_in(workloads_, key); }  // counts as put
   void keep(const model::HostEndpointKey& key) { keep_in(hosts_, key); }
   void keep(const model::NetworkSetKey& key) { keep_in(network_sets_, key); }
-  void end_resync();
+  std::vector<EndpointNumber> end_resync();
 
  private:
   // An endpoint or network set. The usual endpoint has one IPv4 address and no named ports and needs no allocation
