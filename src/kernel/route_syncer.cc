@@ -3,13 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "os/memory.h"
+
 namespace kernel {
 
 using reconcile::RouteEdit;
 using reconcile::RouteOutcome;
 using reconcile::RoutePlan;
 
-bool RouteSyncer::read(ApplyReport& report) {
+namespace {
+
+// Requests, answers and their texts exist for so many edits at a time.
+constexpr std::size_t kBatch = 1'000;
+// So many routes in one go take megabytes for a moment, which are not needed again for a minute and more.
+constexpr std::size_t kManyRoutes = 10'000;
+
+}  // namespace
+
+bool RouteSyncer::read(ApplyReport& report, std::size_t& routes_read) {
   const auto failed = [&](base::Error error) {
     ++counters_.errors;
     report.problems.push_back({.object = "routes", .error = std::move(error)});
@@ -20,6 +31,7 @@ bool RouteSyncer::read(ApplyReport& report) {
     ++counters_.dumps;
     auto routes = kernel_.list(family_);
     if (!routes) return failed(std::move(routes).error());
+    routes_read += routes->size();
     planner_.observe_all(*routes, clock_.now());
     resync_ = false;
   }
@@ -33,7 +45,13 @@ bool RouteSyncer::read(ApplyReport& report) {
 }
 
 void RouteSyncer::carry_out(std::span<const RouteEdit> edits, ApplyReport& report) {
-  if (edits.empty()) return;
+  for (; !edits.empty(); edits = edits.subspan(std::min(kBatch, edits.size()))) {
+    if (!carry_out_batch(edits.first(std::min(kBatch, edits.size())), report)) return;
+  }
+}
+
+// False if the conversation broke.
+bool RouteSyncer::carry_out_batch(std::span<const RouteEdit> edits, ApplyReport& report) {
   counters_.writes += edits.size();
   auto replies = kernel_.apply(edits);
   if (!replies) {
@@ -41,7 +59,7 @@ void RouteSyncer::carry_out(std::span<const RouteEdit> edits, ApplyReport& repor
     report.problems.push_back({.object = "routes", .error = std::move(replies).error()});
     report.retry = true;
     resync_ = true;
-    return;
+    return false;
   }
   for (std::size_t i = 0; i < edits.size(); ++i) {
     RouteReply& reply = (*replies)[i];
@@ -53,12 +71,21 @@ void RouteSyncer::carry_out(std::span<const RouteEdit> edits, ApplyReport& repor
                                .error = base::Error(base::ErrorKind::kSystem, std::move(reply.text))});
     report.retry = true;
   }
+  return true;
 }
 
 ApplyReport RouteSyncer::apply() {
   ApplyReport report;
-  if (!read(report)) return report;
+  if (converge(report) >= kManyRoutes) os::release_unused_memory();
+  return report;
+}
+
+// How many routes it has handled.
+std::size_t RouteSyncer::converge(ApplyReport& report) {
+  std::size_t handled = 0;
+  if (!read(report, handled)) return handled;
   RoutePlan plan = planner_.plan(clock_.now());
+  handled += plan.edits.size();
   for (const base::IpAddress& address : plan.forgotten) conntrack_.remove(address);
   // Old routes go before their connections are forgotten, or new packets would make new entries at once.
   const auto first_replacement = std::find_if(plan.edits.begin(), plan.edits.end(), [](const RouteEdit& edit) {
@@ -68,14 +95,12 @@ ApplyReport RouteSyncer::apply() {
   for (auto it = plan.edits.begin(); it != first_replacement; ++it) {
     if (it->clean_conntrack) conntrack_.remove(it->route.key.prefix.address);
   }
-  std::vector<RouteEdit> replacements;
-  for (auto it = first_replacement; it != plan.edits.end(); ++it) {
-    const bool waits = it->route.key.prefix.is_host() && conntrack_.busy(it->route.key.prefix.address);
-    if (!waits) replacements.push_back(std::move(*it));
-  }
-  carry_out(replacements, report);
+  const auto waiting = std::remove_if(first_replacement, plan.edits.end(), [this](const RouteEdit& edit) {
+    return edit.route.key.prefix.is_host() && conntrack_.busy(edit.route.key.prefix.address);
+  });
+  carry_out({first_replacement, waiting}, report);
   if (plan.next) report.retry_after = *plan.next - clock_.now();
-  return report;
+  return handled;
 }
 
 }  // namespace kernel

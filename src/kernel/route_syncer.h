@@ -50,8 +50,10 @@ class RouteSyncer {
   std::size_t wanted_count() const { return planner_.wanted_count(); }
 
  private:
-  bool read(ApplyReport& report);
+  std::size_t converge(ApplyReport& report);
+  bool read(ApplyReport& report, std::size_t& routes_read);
   void carry_out(std::span<const reconcile::RouteEdit> edits, ApplyReport& report);
+  bool carry_out_batch(std::span<const reconcile::RouteEdit> edits, ApplyReport& report);
 
   RouteKernel& kernel_;
   ConntrackCleaner& conntrack_;

@@ -80,6 +80,30 @@ TEST(RouteSyncer, ARefusedRouteIsNamedAndTheRestGoesOn) {
   EXPECT_EQ(world.kernel.routes.size(), 2u);
 }
 
+// As on a host that routes to every guest of the cloud.
+TEST(RouteSyncer, ManyRoutesGoInSeveralConversations) {
+  constexpr unsigned kRoutes = 2'500;
+  World world;
+  world.syncer.interface_present("vxlan.calico", 9, true);
+  std::vector<Route> routes;
+  for (unsigned i = 0; i < kRoutes; ++i) routes.push_back(local(i));
+  world.syncer.want(RouteClass::kVxlanTunnel, "vxlan.calico", routes);
+  world.kernel.break_conversations = 1;
+  EXPECT_TRUE(world.syncer.apply().retry);
+  EXPECT_LT(world.kernel.routes.size(), kRoutes / 2) << "nothing is sent after a conversation that broke";
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_EQ(world.kernel.routes.size(), kRoutes);
+  EXPECT_EQ(world.syncer.counters().dumps, 2u);
+  world.syncer.request_resync();
+  const std::uint64_t writes = world.syncer.counters().writes;
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_EQ(world.syncer.counters().writes, writes) << "all of them are known to be there";
+  routes.clear();
+  world.syncer.want(RouteClass::kVxlanTunnel, "vxlan.calico", routes);
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_TRUE(world.kernel.routes.empty());
+}
+
 // Random wishes, flaps, strangers and faults; after healing the table is what a reading of the rules says.
 TEST(RouteSyncer, ConvergesAfterFaults) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
