@@ -17,6 +17,8 @@ template <typename T>
 class ValuePool {
  public:
   ValuePool() = default;
+  ValuePool(ValuePool&&) = default;
+  ValuePool& operator=(ValuePool&&) = default;
   ValuePool(const ValuePool&) = delete;
   ValuePool& operator=(const ValuePool&) = delete;
 
@@ -30,7 +32,6 @@ class ValuePool {
     ++slots_[known->second].references;
     return known->second;
   }
-  void acquire(PooledId id) { ++slots_[id].references; }
   void release(PooledId id) {
     Slot& slot = slots_[id];
     CHECK(slot.references > 0);
