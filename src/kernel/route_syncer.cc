@@ -9,6 +9,19 @@ using reconcile::RouteEdit;
 using reconcile::RouteOutcome;
 using reconcile::RoutePlan;
 
+namespace {
+
+double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+RouteMetrics route_metrics(base::MetricRegistry& registry) {
+  return {registry.summary("felix_route_table_resync_seconds", "Time to read all routes."),
+          registry.summary("felix_route_table_partial_resync_seconds", "Time to read the routes of one interface."),
+          registry.summary("felix_route_table_conntrack_wait_seconds",
+                           "Time that routes waited for the former connections of their address to be forgotten.")};
+}
+
 bool RouteSyncer::read(ApplyReport& report) {
   const auto failed = [&](base::Error error) {
     ++counters_.errors;
@@ -18,15 +31,19 @@ bool RouteSyncer::read(ApplyReport& report) {
   };
   if (resync_) {
     ++counters_.dumps;
+    const base::Instant started = clock_.now();
     auto routes = kernel_.list(family_);
     if (!routes) return failed(std::move(routes).error());
+    metrics_.resync.observe(seconds(clock_.now() - started));
     planner_.observe_all(*routes, clock_.now());
     resync_ = false;
   }
   for (const reconcile::IfIndex interface : planner_.unread_interfaces()) {
     ++counters_.dumps;
+    const base::Instant started = clock_.now();
     auto routes = kernel_.list_interface(family_, interface);
     if (!routes) return failed(std::move(routes).error());
+    metrics_.partial_resync.observe(seconds(clock_.now() - started));
     planner_.observe_interface(interface, *routes, clock_.now());
   }
   return true;
@@ -55,6 +72,17 @@ void RouteSyncer::carry_out(std::span<const RouteEdit> edits, ApplyReport& repor
   }
 }
 
+void RouteSyncer::note_waiting(std::map<base::IpAddress, base::Instant> still) {
+  for (const auto& [address, since] : waiting_) {
+    if (const auto found = still.find(address); found != still.end()) {
+      found->second = since;
+    } else {
+      metrics_.conntrack_wait.observe(seconds(clock_.now() - since));
+    }
+  }
+  waiting_ = std::move(still);
+}
+
 ApplyReport RouteSyncer::apply() {
   ApplyReport report;
   if (!read(report)) return report;
@@ -69,10 +97,16 @@ ApplyReport RouteSyncer::apply() {
     if (it->clean_conntrack) conntrack_.remove(it->route.key.prefix.address);
   }
   std::vector<RouteEdit> replacements;
+  std::map<base::IpAddress, base::Instant> waiting;
   for (auto it = first_replacement; it != plan.edits.end(); ++it) {
     const bool waits = it->route.key.prefix.is_host() && conntrack_.busy(it->route.key.prefix.address);
-    if (!waits) replacements.push_back(std::move(*it));
+    if (waits) {
+      waiting.emplace(it->route.key.prefix.address, clock_.now());
+    } else {
+      replacements.push_back(std::move(*it));
+    }
   }
+  note_waiting(std::move(waiting));
   carry_out(replacements, report);
   if (plan.next) report.retry_after = *plan.next - clock_.now();
   return report;
