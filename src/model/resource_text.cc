@@ -172,7 +172,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null: return nullptr;
     case YAML::NodeType::Scalar:
-      if (is_plain(node) || wants_resolution(node.Tag())) return resolve_plain(node.Scalar());
+      if (wants_resolution(node.Tag())) {
+        json::value value = resolve_plain(node.Scalar());
+        if (value.is_string()) return base::fail(parse_error("`" + node.Scalar() + "` is not what its tag says"));
+        return value;
+      }
+      if (is_plain(node)) return resolve_plain(node.Scalar());
       return json::string(node.Scalar());
     case YAML::NodeType::Sequence: {
       json::array array;
@@ -188,7 +193,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
   return nullptr;
 }
 
+bool is_control(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
+}
+
 base::Result<json::value> parse_yaml(std::string_view text) {
+  if (std::ranges::any_of(text, is_control)) return base::fail(parse_error("control characters are not allowed"));
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     // What ends a document early (a line indented less than the first) must not drop the rest unseen.

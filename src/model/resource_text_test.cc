@@ -69,8 +69,9 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
 }
 
 TEST(ResourceText, RefusesBadDocuments) {
-  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d",
-                                     "a: &x {c: 1}\nb: {<<: *x, c: 2}", "a: {<<: 1}", "~: a", "yes: a\ntrue: b"})
+  for (const std::string_view bad :
+       {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d", "a: &x {c: 1}\nb: {<<: *x, c: 2}",
+        "a: {<<: 1}", "~: a", "yes: a\ntrue: b", "a: !!int x", "a: !!null x", "a: \x01"})
     EXPECT_FALSE(parse_document(bad)) << bad;
   EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
 }
