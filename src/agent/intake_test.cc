@@ -116,6 +116,7 @@ TEST(Intake, CountsAsCalicoDoes) {
   const std::string text = f.metrics.text();
   for (const char* line : {
            "felix_cluster_num_hosts 2\n",
+           "felix_cluster_num_profiles 2\n",
            "felix_label_index_num_active_selectors{optimized=\"true\"} 1\n",
            "felix_label_index_num_active_selectors{optimized=\"false\"} 1\n",
            "felix_label_index_selector_evals{result=\"true\"} 2\n",

@@ -206,7 +206,7 @@ CloudCounts Calculator::counts() const {
           .network_sets = s.sets.network_set_count(),
           .tiers = s.policies.tier_count(),
           .policies = s.policies.policy_count(),
-          .profiles = s.profiles.count()};
+          .profiles = s.profiles.count() + 1};  // the built-in one, which is not stored
 }
 
 const IndexWork& Calculator::index_work() const { return stages_->sets.work(); }
