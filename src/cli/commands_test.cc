@@ -344,6 +344,8 @@ TEST_F(Commands, VersionsAreCompared) {
       "Use --allow-version-mismatch to override\n");
   EXPECT_EQ(run_command({"--allow-version-mismatch", "get", "nodes"}), "NAME   \n\n");
   EXPECT_EQ(run_command({"get", "nodes", "--allow-version-mismatch"}), "NAME   \n\n");
+  EXPECT_EQ(run_command({"version", "--poll=often"}), "invalid poll duration specified: 0s\n");
+  EXPECT_EQ(run_command({"version", "--poll=0s"}), run_command({"version"}));
   EXPECT_EQ(run_command({"version"}),
             "Client Version:    v3.32.0-percale0.1.0\nGit commit:        unknown\nCluster Version:   v3.31.0\nCluster "
             "Type:      openstack\n");
