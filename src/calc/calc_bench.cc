@@ -299,7 +299,8 @@ struct IndexBench {
   base::Interner interner;
   model::SelectorCache selectors{interner};
   ProfileLabels profiles;
-  SetIndex index{profiles};
+  HostCensus census;
+  SetIndex index{profiles, census};
   Changes sink;
 
   base::Symbol sym(std::string_view text) { return interner.intern(text); }
@@ -330,7 +331,8 @@ void workload_update(benchmark::State& state) {
   for (std::uint64_t i = 0; i < 100'000; ++i) members.push_back(bench.member(i, i % sets));
   std::uint64_t i = 0;
   for (auto _ : state) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, members[i % members.size()]);
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    members[i % members.size()]);
     ++i;
   }
 }
@@ -344,7 +346,8 @@ void parent_update(benchmark::State& state) {
         selector_set({bench.selectors.parse("from-profile == '" + std::to_string(i) + "'").value(), {}}));
   }
   for (std::uint64_t i = 0; i < endpoints; ++i) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.member(i, i % 10));
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    bench.member(i, i % 10));
   }
   bench.collect();
   std::uint64_t i = 0;
@@ -362,7 +365,8 @@ void selector_update(benchmark::State& state) {
   IndexBench bench;
   const auto endpoints = static_cast<std::uint64_t>(state.range(0));
   for (std::uint64_t i = 0; i < endpoints; ++i) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.member(i, i % 10));
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    bench.member(i, i % 10));
   }
   std::uint64_t i = 0;
   for (auto _ : state) {

@@ -17,6 +17,7 @@
 
 #include "calc/endpoints/local_endpoints.h"
 #include "calc/labels/profile_labels.h"
+#include "calc/network/host_census.h"
 #include "calc/network/network_table.h"
 #include "calc/policies/policy_table.h"
 #include "calc/profiles/profile_table.h"
@@ -29,11 +30,12 @@ struct Calculator::Stages {
 
   std::string hostname;
   ProfileLabels labels;
-  SetIndex sets{labels};
+  HostCensus census;
+  SetIndex sets{labels, census};
   PolicyTable policies{labels};
   ProfileTable profiles;
   LocalEndpoints locals{policies, profiles};
-  NetworkTable network;
+  NetworkTable network{census};
   RouteResolver routes;
 
   bool in_sync = false;
@@ -47,14 +49,14 @@ struct Calculator::Stages {
 
   void take(model::WorkloadEndpointChange& change) {
     if (change.value) {
-      routes.put(sets.put(change.key, change.value->membership), *change.value);
+      routes.put(sets.put(change.key, change.value->node, change.value->membership), *change.value);
     } else {
       routes.erase(sets.erase(change.key));
     }
     take_local(change);
   }
   void take(model::HostEndpointChange& change) {
-    change.value ? sets.put(change.key, change.value->membership) : sets.erase(change.key);
+    change.value ? sets.put(change.key, change.value->node, change.value->membership) : sets.erase(change.key);
     take_local(change);
   }
   void take_local(const auto& change) {
@@ -196,13 +198,16 @@ std::optional<Output> Calculator::flush() {
 
 CloudCounts Calculator::counts() const {
   const Stages& s = *stages_;
-  return {.workload_endpoints = s.sets.workload_count(),
+  return {.hosts = s.census.hosts(),
+          .workload_endpoints = s.sets.workload_count(),
           .host_endpoints = s.sets.host_endpoint_count(),
           .network_sets = s.sets.network_set_count(),
           .tiers = s.policies.tier_count(),
           .policies = s.policies.policy_count(),
-          .profiles = s.profiles.count()};
+          .profiles = s.profiles.count() + 1};  // the built-in one, which is not stored
 }
+
+const IndexWork& Calculator::index_work() const { return stages_->sets.work(); }
 
 const std::vector<model::Diagnostic>& Calculator::problems() const { return stages_->problems; }
 

@@ -18,7 +18,16 @@ constexpr std::size_t kBatch = 1'000;
 // So many routes in one go take megabytes for a moment, which are not needed again for a minute and more.
 constexpr std::size_t kManyRoutes = 10'000;
 
+double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
 }  // namespace
+
+RouteMetrics route_metrics(base::MetricRegistry& registry) {
+  return {registry.summary("felix_route_table_resync_seconds", "Time to read all routes."),
+          registry.summary("felix_route_table_partial_resync_seconds", "Time to read the routes of one interface."),
+          registry.summary("felix_route_table_conntrack_wait_seconds",
+                           "Time that routes waited for the former connections of their address to be forgotten.")};
+}
 
 bool RouteSyncer::read(ApplyReport& report, std::size_t& routes_read) {
   const auto failed = [&](base::Error error) {
@@ -29,16 +38,20 @@ bool RouteSyncer::read(ApplyReport& report, std::size_t& routes_read) {
   };
   if (resync_) {
     ++counters_.dumps;
+    const base::Instant started = clock_.now();
     auto routes = kernel_.list(family_);
     if (!routes) return failed(std::move(routes).error());
     routes_read += routes->size();
+    metrics_.resync.observe(seconds(clock_.now() - started));
     planner_.observe_all(*routes, clock_.now());
     resync_ = false;
   }
   for (const reconcile::IfIndex interface : planner_.unread_interfaces()) {
     ++counters_.dumps;
+    const base::Instant started = clock_.now();
     auto routes = kernel_.list_interface(family_, interface);
     if (!routes) return failed(std::move(routes).error());
+    metrics_.partial_resync.observe(seconds(clock_.now() - started));
     planner_.observe_interface(interface, *routes, clock_.now());
   }
   return true;
@@ -74,6 +87,17 @@ bool RouteSyncer::carry_out_batch(std::span<const RouteEdit> edits, ApplyReport&
   return true;
 }
 
+void RouteSyncer::note_waiting(std::map<base::IpAddress, base::Instant> still) {
+  for (const auto& [address, since] : waiting_) {
+    if (const auto found = still.find(address); found != still.end()) {
+      found->second = since;
+    } else {
+      metrics_.conntrack_wait.observe(seconds(clock_.now() - since));
+    }
+  }
+  waiting_ = std::move(still);
+}
+
 ApplyReport RouteSyncer::apply() {
   ApplyReport report;
   if (converge(report) >= kManyRoutes) os::release_unused_memory();
@@ -95,10 +119,15 @@ std::size_t RouteSyncer::converge(ApplyReport& report) {
   for (auto it = plan.edits.begin(); it != first_replacement; ++it) {
     if (it->clean_conntrack) conntrack_.remove(it->route.key.prefix.address);
   }
-  const auto waiting = std::remove_if(first_replacement, plan.edits.end(), [this](const RouteEdit& edit) {
-    return edit.route.key.prefix.is_host() && conntrack_.busy(edit.route.key.prefix.address);
+  std::map<base::IpAddress, base::Instant> waiting;
+  const auto ready_end = std::remove_if(first_replacement, plan.edits.end(), [&](const RouteEdit& edit) {
+    const base::IpAddress& address = edit.route.key.prefix.address;
+    if (!edit.route.key.prefix.is_host() || !conntrack_.busy(address)) return false;
+    waiting.emplace(address, clock_.now());
+    return true;
   });
-  carry_out({first_replacement, waiting}, report);
+  note_waiting(std::move(waiting));
+  carry_out({first_replacement, ready_end}, report);
   if (plan.next) report.retry_after = *plan.next - clock_.now();
   return handled;
 }

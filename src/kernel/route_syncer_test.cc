@@ -22,12 +22,14 @@ Route local(unsigned last, std::uint32_t metric = 1024) {
 
 struct World {
   testing::SimLoop clock;
+  base::MetricRegistry metrics;
   FakeRoutes kernel;
   FakeConntrackCleaner conntrack;
   RouteSyncer syncer = new_syncer();
   RouteSyncer new_syncer() {
     return RouteSyncer(kernel, conntrack, clock,
-                       {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}});
+                       {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}},
+                       route_metrics(metrics));
   }
 };
 
@@ -61,7 +63,10 @@ TEST(RouteSyncer, AMovedAddressWaitsUntilItsConnectionsAreForgotten) {
   EXPECT_THAT(world.kernel.log, ElementsAre("remove 10.0.0.1/32 dev 7 scope link proto 3 metric 1024",
                                             "replace 10.0.0.2/32 dev 8 scope link proto 3 metric 1024"));
   world.conntrack.on_finished([&](const base::IpAddress&) { EXPECT_TRUE(world.syncer.apply().clean()); });
+  world.clock.advance(std::chrono::seconds(2));
   world.conntrack.finish_all();
+  EXPECT_THAT(world.metrics.text(), ::testing::HasSubstr("felix_route_table_conntrack_wait_seconds_sum 2\n"));
+  EXPECT_THAT(world.metrics.text(), ::testing::HasSubstr("felix_route_table_conntrack_wait_seconds_count 1\n"));
   EXPECT_EQ(world.kernel.log.back(), "replace 10.0.0.1/32 dev 8 scope link proto 3 metric 1024");
 }
 

@@ -77,6 +77,13 @@ std::size_t RoutePlanner::wanted_count() const {
   return count;
 }
 
+std::size_t RoutePlanner::own_interface_count() const {
+  return static_cast<std::size_t>(std::count_if(interfaces_.begin(), interfaces_.end(), [&](const auto& entry) {
+    const auto& own = ownership_.own_interfaces;
+    return is_workload(entry.first) || std::find(own.begin(), own.end(), entry.first) != own.end();
+  }));
+}
+
 // ---- Interfaces ----
 
 void RoutePlanner::interface_present(std::string_view name, IfIndex index, bool running, base::Instant now) {

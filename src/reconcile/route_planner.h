@@ -78,6 +78,7 @@ class RoutePlanner {
   void record(const RouteEdit& edit, RouteOutcome outcome);
   bool dirty() const { return !dirty_.empty() || !vanished_.empty(); }
   std::size_t wanted_count() const;
+  std::size_t own_interface_count() const;          // present ones on which unwanted routes are removed
   std::string interface_name(IfIndex index) const;  // "" when not known
 
   // Unwanted routes on a workload interface that appeared less than so long ago, and for which nothing was ever wanted,
