@@ -4,213 +4,20 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
-#include <set>
 
-#include <yaml-cpp/yaml.h>
 #include <boost/json/parse.hpp>
 
 #include "base/strings.h"
 #include "model/resource_checks.h"
+#include "model/yaml_reader.h"
 
 namespace model {
 namespace {
 
 namespace json = boost::json;
-using base::Error;
-using base::ErrorKind;
-
-constexpr int kMaxDepth = 100;  // of nested collections; deeper input is an attack, not a resource
 
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 std::string_view view(const json::string_view& text) { return {text.data(), text.size()}; }
-
-// ---- YAML 1.1 scalars ----
-
-constexpr std::string_view kTrueWords[] = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"};
-constexpr std::string_view kFalseWords[] = {"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"};
-constexpr std::string_view kNullWords[] = {"", "~", "null", "Null", "NULL"};
-
-template <std::size_t N>
-bool one_of(const std::string_view (&words)[N], std::string_view text) {
-  return std::ranges::find(words, text) != std::end(words);
-}
-
-std::optional<json::value> parse_integer(std::string_view text) {
-  bool negative = false;
-  std::string digits;
-  for (const char c : text) {
-    if (c != '_') digits.push_back(c);
-  }
-  std::string_view rest = digits;
-  if (!rest.empty() && (rest.front() == '-' || rest.front() == '+')) {
-    negative = rest.front() == '-';
-    rest.remove_prefix(1);
-  }
-  int radix = 10;
-  if (rest.starts_with("0x") || rest.starts_with("0X"))
-    radix = 16, rest.remove_prefix(2);
-  else if (rest.starts_with("0b") || rest.starts_with("0B"))
-    radix = 2, rest.remove_prefix(2);
-  else if (rest.starts_with("0o") || rest.starts_with("0O"))
-    radix = 8, rest.remove_prefix(2);
-  else if (rest.size() > 1 && rest.front() == '0')
-    radix = 8, rest.remove_prefix(1);
-  std::uint64_t magnitude = 0;
-  const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), magnitude, radix);
-  if (rest.empty() || failure != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
-  if (!negative && magnitude > static_cast<std::uint64_t>(INT64_MAX)) return json::value(magnitude);
-  if (magnitude > static_cast<std::uint64_t>(INT64_MAX) + 1) return std::nullopt;
-  return json::value(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
-}
-
-std::optional<json::value> parse_float(std::string_view text) {
-  std::string digits;
-  bool any_digit = false;
-  for (const char c : text) {
-    if (c == '_') continue;
-    if (c >= '0' && c <= '9')
-      any_digit = true;
-    else if (std::string_view("+-.eE").find(c) == std::string_view::npos)
-      return std::nullopt;
-    digits.push_back(c);
-  }
-  std::string_view rest = digits;
-  if (rest.starts_with("+")) rest.remove_prefix(1);
-  double value = 0;
-  const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-  if (!any_digit || failure != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
-  return json::value(value);
-}
-
-json::value resolve_plain(std::string_view text) {
-  if (one_of(kNullWords, text)) return nullptr;
-  if (one_of(kTrueWords, text)) return true;
-  if (one_of(kFalseWords, text)) return false;
-  const char first = text.front();
-  if ((first >= '0' && first <= '9') || first == '-' || first == '+' || first == '.') {
-    if (auto integer = parse_integer(text)) return *integer;
-    if (auto number = parse_float(text)) return *number;
-  }
-  return json::string(json::string_view(text.data(), text.size()));
-}
-
-// ---- YAML trees ----
-
-Error parse_error(std::string text) {
-  return Error(ErrorKind::kInvalid, "error converting YAML to JSON: yaml: " + std::move(text));
-}
-
-base::Result<json::value> convert(const YAML::Node& node, int depth);
-std::string scalar_text(const json::value& value);
-
-// "!" marks a quoted or block scalar, "?" a plain one.
-bool is_plain(const YAML::Node& node) { return node.Tag() == "?" || node.Tag().empty(); }
-
-bool wants_resolution(std::string_view tag) {
-  constexpr std::string_view kTags[] = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool",
-                                        "tag:yaml.org,2002:null"};
-  return one_of(kTags, tag);
-}
-
-base::Result<void> add_member(json::object& object, const std::string& name, json::value value, const YAML::Mark& at) {
-  if (object.contains(name)) {
-    return base::fail(parse_error("unmarshal errors:\n  line " + std::to_string(at.line + 1) + ": key \"" + name +
-                                  "\" already set in map"));
-  }
-  object[name] = std::move(value);
-  return {};
-}
-
-// "<<: *name" takes over the members of another mapping, or of several. As upstream's strict reading has it, none of
-// them may be there already.
-base::Result<void> merge(json::object& object, json::value value, const YAML::Mark& at) {
-  if (value.is_object()) {
-    for (json::key_value_pair& member : value.get_object()) {
-      if (auto added = add_member(object, std::string(view(member.key())), std::move(member.value()), at); !added)
-        return added;
-    }
-    return {};
-  }
-  if (!value.is_array()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
-  for (json::value& element : value.get_array()) {
-    if (!element.is_object()) return base::fail(parse_error("map merge requires map or sequence of maps as the value"));
-    if (auto merged = merge(object, std::move(element), at); !merged) return merged;
-  }
-  return {};
-}
-
-// Names that YAML takes for numbers or truth values become text again in plain form: "yes" is the name "true".
-base::Result<std::string> member_name(const YAML::Node& node) {
-  const std::string& text = node.Scalar();
-  if (!is_plain(node)) return text;
-  const json::value value = resolve_plain(text);
-  if (value.is_string()) return text;
-  if (value.is_null()) return base::fail(parse_error("a member name is null"));
-  return value.is_bool() ? std::string(value.get_bool() ? "true" : "false") : scalar_text(value);
-}
-
-base::Result<json::value> convert_map(const YAML::Node& node, int depth) {
-  json::object object;
-  for (const auto& member : node) {
-    if (!member.first.IsScalar()) return base::fail(parse_error("a member name is not text"));
-    auto key = member_name(member.first);
-    if (!key) return base::fail(key.error());
-    const std::string& name = *key;
-    auto value = convert(member.second, depth);
-    if (!value) return value;
-    const bool merged = name == "<<" && member.first.Tag() == "?";
-    auto added = merged ? merge(object, *std::move(value), member.first.Mark())
-                        : add_member(object, name, *std::move(value), member.first.Mark());
-    if (!added) return base::fail(added.error());
-  }
-  return object;
-}
-
-base::Result<json::value> convert(const YAML::Node& node, int depth) {
-  if (depth > kMaxDepth) return base::fail(parse_error("the document is nested too deeply"));
-  switch (node.Type()) {
-    case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: return nullptr;
-    case YAML::NodeType::Scalar:
-      if (wants_resolution(node.Tag())) {
-        json::value value = resolve_plain(node.Scalar());
-        if (value.is_string()) return base::fail(parse_error("`" + node.Scalar() + "` is not what its tag says"));
-        return value;
-      }
-      if (is_plain(node)) return resolve_plain(node.Scalar());
-      return json::string(node.Scalar());
-    case YAML::NodeType::Sequence: {
-      json::array array;
-      for (const YAML::Node& element : node) {
-        auto value = convert(element, depth + 1);
-        if (!value) return value;
-        array.push_back(*std::move(value));
-      }
-      return array;
-    }
-    case YAML::NodeType::Map: return convert_map(node, depth + 1);
-  }
-  return nullptr;
-}
-
-bool is_control(char c) {
-  return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
-}
-
-base::Result<json::value> parse_yaml(std::string_view text) {
-  if (std::ranges::any_of(text, is_control)) return base::fail(parse_error("control characters are not allowed"));
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    // What ends a document early (a line indented less than the first) must not drop the rest unseen.
-    for (std::size_t i = 1; i < documents.size(); ++i) {
-      if (!documents[i].IsNull()) return base::fail(parse_error("did not find expected <document start>"));
-    }
-    return documents.empty() ? json::value(nullptr) : convert(documents.front(), 0);
-  } catch (const YAML::Exception& failure) {
-    const std::string line = failure.mark.is_null() ? "" : "line " + std::to_string(failure.mark.line + 1) + ": ";
-    return base::fail(parse_error(line + failure.msg));
-  }
-}
 
 // ---- JSON text ----
 
@@ -283,14 +90,6 @@ void append_string(std::string& out, std::string_view text) {
     text.remove_prefix(character.size());
   }
   out.push_back('"');
-}
-
-std::string scalar_text(const json::value& value) {
-  if (value.is_null()) return "null";
-  if (value.is_bool()) return value.get_bool() ? "true" : "false";
-  if (value.is_int64()) return std::to_string(value.get_int64());
-  if (value.is_uint64()) return std::to_string(value.get_uint64());
-  return format_float(value.get_double());
 }
 
 // `indent` < 0 is the compact form.
@@ -550,10 +349,18 @@ std::vector<std::string_view> split_documents(std::string_view text) {
   }
 }
 
+std::string scalar_text(const boost::json::value& value) {
+  if (value.is_null()) return "null";
+  if (value.is_bool()) return value.get_bool() ? "true" : "false";
+  if (value.is_int64()) return std::to_string(value.get_int64());
+  if (value.is_uint64()) return std::to_string(value.get_uint64());
+  return format_float(value.get_double());
+}
+
 base::Result<boost::json::value> parse_document(std::string_view text) {
-  if (!is_utf8(text)) return base::fail(parse_error("invalid UTF-8"));
+  if (!is_utf8(text)) return base::fail(yaml_error("invalid UTF-8"));
   const std::string_view trimmed = base::trim(text);
-  auto yaml = parse_yaml(text);
+  auto yaml = read_yaml(text);
   // JSON is almost YAML; where the YAML reader stumbles (tabs, surrogate pairs) or stays behind, the JSON reader
   // decides.
   if (trimmed.starts_with("{") || trimmed.starts_with("[")) {

@@ -19,6 +19,8 @@ std::vector<std::string_view> split_documents(std::string_view text);
 // A member repeated in one mapping is an error.
 base::Result<boost::json::value> parse_document(std::string_view text);
 
+// Of a number, a truth value or null.
+std::string scalar_text(const boost::json::value& value);
 // Compact, `<`, `>` and `&` escaped, members in the order they have.
 std::string to_go_json(const boost::json::value& value);
 // Indented by two blanks, no newline at the end.

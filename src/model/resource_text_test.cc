@@ -71,9 +71,35 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
 TEST(ResourceText, RefusesBadDocuments) {
   for (const std::string_view bad :
        {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d", "a: &x {c: 1}\nb: {<<: *x, c: 2}",
-        "a: {<<: 1}", "~: a", "yes: a\ntrue: b", "a: !!int x", "a: !!null x", "a: \x01"})
+        "a: {<<: 1}", "~: a", "yes: a\ntrue: b", "a: !!int x", "a: !!null x", "a: \x01", "{\"a\":1},b",
+        "{\"metadata\":\"p\"},z0}}", "a: 1\n---\nb: 2", "a: 1\n...\nb"})
     EXPECT_FALSE(parse_document(bad)) << bad;
   EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
+}
+
+TEST(ResourceText, EmptyDocumentsMayFollow) {
+  const auto value = parse_document("a: 1\n---\n---\n# nothing\n");
+  ASSERT_TRUE(value) << value.error().text();
+  EXPECT_EQ(*value, json::parse(R"({"a":1})"));
+}
+
+// Each level repeats the one before it nine times.
+TEST(ResourceText, AliasesMayNotMakeADocumentHuge) {
+  const auto nested = [](int levels) {
+    std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
+    for (int level = 1; level < levels; ++level) {
+      const std::string name = "a" + std::to_string(level);
+      const std::string before = "*a" + std::to_string(level - 1);
+      text += name + ": &" + name + " [" + before;
+      for (int i = 1; i < 9; ++i) text += ", " + before;
+      text += "]\n";
+    }
+    return text;
+  };
+  EXPECT_TRUE(parse_document(nested(3)));
+  const auto huge = parse_document(nested(8));
+  ASSERT_FALSE(huge);
+  EXPECT_THAT(huge.error().text(), testing::HasSubstr("aliases"));
 }
 
 TEST(ResourceText, WritesYamlAsGoDoes) {
