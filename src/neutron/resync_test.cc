@@ -111,5 +111,16 @@ TEST_F(OlderStateTest, AResyncDoesNotUndoAnotherOnes) {
   EXPECT_EQ(value(key), subnet_value("10.65.0.2"));
 }
 
+// Whoever asks by hand while Neutron is down waits once, not for every kind of object.
+TEST_F(OlderStateTest, AllPhasesOfAResyncWaitForAWorkerOnce) {
+  std::string error;
+  resync_.start({}, [&](const json::object& result) { error = text(result, "error"); });
+  loop_.advance(std::chrono::seconds(59));
+  EXPECT_EQ(error, "");
+  loop_.advance(std::chrono::seconds(2));
+  EXPECT_NE(error.find("subnets: "), std::string::npos) << error;
+  EXPECT_NE(value(std::string(kFelixConfigurationKey)), "-");  // which needs no Neutron
+}
+
 }  // namespace
 }  // namespace neutron
