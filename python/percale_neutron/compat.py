@@ -108,6 +108,22 @@ def set_network_types(allowed, of_projects):
     cfg.CONF.set_override(name, of_projects, group='ml2')
 
 
+def know_qos():
+    """Where the QoS service plugin is loaded, lets ML2 see which policy a port or network is given, so that it can be refused. Without
+    this, Neutron takes the attribute and forgets it, or does not start.
+    """
+    drivers = list(cfg.CONF.ml2.extension_drivers)
+    if 'qos' not in drivers and any('qos' in name.lower() for name in cfg.CONF.service_plugins):
+        cfg.CONF.set_override('extension_drivers', drivers + ['qos'], group='ml2')
+
+
+def group_to_be(plugin, context, group):
+    """A security group that is asked for, with its project's default where it does not say whether it is stateful (2026.2)."""
+    if isinstance(group.get('stateful'), bool) or not hasattr(plugin, 'get_default_stateful_for_project'):
+        return group
+    return dict(group, stateful=plugin.get_default_stateful_for_project(context, group['project_id']))
+
+
 def l3_relationships():
     """Makes SQLAlchemy add the floating IPs' relationships to ports, which Neutron's own service plugin does by being loaded."""
     l3_models.Router()

@@ -30,6 +30,7 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
         # A network has no segments of its own here: addresses are routed, whatever carries them.
         cfg.CONF.set_override('mechanism_drivers', ['calico'], group='ml2')
         compat.set_network_types(['local', 'flat'], of_projects=['local'])
+        compat.know_qos()
         compat.l3_relationships()
         self._workers_are_run = False
         super().__init__()
@@ -62,7 +63,7 @@ class CalicoPlugin(ml2_plugin.Ml2Plugin, l3_db.L3_NAT_db_mixin, dns_db.DNSDbMixi
 
     def create_security_group(self, context, security_group, default_sg=False):
         if not default_sg:
-            self._check('create', 'security_group', security_group['security_group'])
+            self._check('create', 'security_group', compat.group_to_be(self, context, security_group['security_group']))
         group = super().create_security_group(context, security_group, default_sg)
         self._tell('security_group', [group['id']])
         return group

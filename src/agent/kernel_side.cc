@@ -255,7 +255,10 @@ void KernelSide::check_mtu() {
 
 void KernelSide::on_link(const kernel::Link& link) {
   const auto known = links_.find(link.name);
-  if (known == links_.end() || known->second.mtu != link.mtu) sinks_.link(link.name, link.mtu);
+  // A link that is gone for a moment only is not always reported as gone; its successor has another index.
+  const bool is_successor = known != links_.end() && known->second.index != link.index;
+  if (is_successor) sinks_.link(link.name, std::nullopt);
+  if (known == links_.end() || is_successor || known->second.mtu != link.mtu) sinks_.link(link.name, link.mtu);
   links_[link.name] = link;
   if (plane_) plane_->on_link(link);
 }

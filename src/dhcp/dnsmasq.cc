@@ -17,6 +17,7 @@ constexpr double kLeaseMax = 16777216;
 // Of the network model; the tap's own MTU is told by an option of each port.
 constexpr int kNetworkMtu = 1500;
 constexpr int kSlaacLength = 64;
+constexpr std::string_view kMtuCode = "26";
 
 std::string netmask(int length) {
   const std::uint32_t bits = length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
@@ -30,6 +31,24 @@ std::string lease_text(const Options& options) {
 bool is_served(const Subnet& subnet) { return subnet.is_v4() || subnet.cidr.length >= kSlaacLength; }
 
 std::string brackets(const std::string& address) { return "[" + address + "]"; }
+
+bool is_number(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "option:bootfile-name,pxelinux.0"; dnsmasq wants IPv6 addresses in brackets, and IPv4's numbers bare.
+std::string option_text(const model::DhcpOption& option) {
+  const auto comma = option.name.find(',');  // of "tag:ipxe,67"
+  const std::string more_tags = comma == option.name.npos ? "" : option.name.substr(0, comma + 1);
+  const std::string name = option.name.substr(more_tags.size());
+  std::string text = more_tags + (option.ip_version == 6 ? "option6:" : is_number(name) ? "" : "option:") + name;
+  if (option.value.empty()) return text;
+  for (const std::string_view part : base::split(option.value, ',')) {
+    const auto address = option.ip_version == 6 ? base::parse_address(part) : base::fail(base::Error::invalid("IPv4"));
+    text += "," + (address && !address->is_v4() ? brackets(std::string(part)) : std::string(part));
+  }
+  return text;
+}
 
 class Planner {
  public:
@@ -149,15 +168,28 @@ class Planner {
     std::vector<std::string> lines;
     for (const Subnet& subnet : network_.subnets) subnet_options(subnet, lines);
     for (const Port& port : network_.ports) {
-      if (port.mtu) lines.push_back(fmt::format("tag:port-{},option:mtu,{}", port.endpoint.port_id, *port.mtu));
+      port_options(port, lines);
     }
     plan_.options = base::join(lines, "\n");
+  }
+
+  // A port's own tag goes before its subnet's, so that these replace what the subnet says.
+  void port_options(const Port& port, std::vector<std::string>& lines) const {
+    const std::string tag = "tag:port-" + port.endpoint.port_id;
+    bool own_mtu = false;
+    for (const model::DhcpOption& option : port.endpoint.options) {
+      own_mtu =
+          own_mtu || (option.ip_version == 4 && (base::to_lower(option.name) == "mtu" || option.name == kMtuCode));
+      lines.push_back(tag + "," + option_text(option));
+    }
+    if (port.mtu && !own_mtu) lines.push_back(fmt::format("{},option:mtu,{}", tag, *port.mtu));
   }
 
   void host(const Port& port, const PortAddress& at) {
     const auto found = subnets_.find(at.subnet_id);
     if (found == subnets_.end()) return;
     const Subnet& subnet = *found->second;
+    if (port.replugged != 0 && !subnet.is_v4()) plan_.replugged.emplace(at.address, port.replugged);
     const std::string address = base::to_string(at.address);
     std::string fqdn = port.endpoint.fqdn;
     if (fqdn.empty()) {
@@ -224,18 +256,67 @@ class Planner {
   ServerPlan plan_;
 };
 
+// Of a line of the lease file, "expiry iaid address name identifier"; nothing where it is another line.
+std::optional<base::IpAddress> leased_address6(std::string_view line) {
+  const auto fields = base::split(line, ' ');
+  if (fields.size() < 5) return std::nullopt;
+  const auto address = base::parse_address(fields[2]);
+  return address && !address->is_v4() ? std::optional(*address) : std::nullopt;
+}
+
+// IPv6 addresses of a file "host" and the MAC addresses they are for.
+std::map<base::IpAddress, std::string> holders_of(std::string_view hosts) {
+  std::map<base::IpAddress, std::string> holders;
+  for (const std::string_view line : base::split(hosts, '\n')) {
+    const auto fields = base::split(line, ',');
+    for (const std::string_view field : fields) {
+      if (field.size() < 2 || field.front() != '[' || field.back() != ']') continue;
+      if (const auto address = base::parse_address(field.substr(1, field.size() - 2))) {
+        holders[*address] = base::to_lower(fields.front());
+      }
+    }
+  }
+  return holders;
+}
+
+const Endpoint* port_of(const Network& network, const base::IpAddress& address) {
+  for (const Port& port : network.ports) {
+    for (const PortAddress& at : port.addresses) {
+      if (at.address == address) return &port.endpoint;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 ServerPlan plan_server(const Network& network, const Options& options) { return Planner(network, options).run(); }
 
 std::string interface_name(std::string_view network_id) { return "ns-" + std::string(network_id.substr(0, 11)); }
 
-std::string merge_leases(std::string_view old, const Network& network, std::int64_t expiry) {
+bool has_lease(std::string_view leases, const std::set<base::IpAddress>& addresses) {
+  const auto lines = base::split(leases, '\n');
+  return std::ranges::any_of(lines, [&](std::string_view line) {
+    const auto address = leased_address6(line);
+    return address && addresses.contains(*address);
+  });
+}
+
+std::string merge_leases(std::string_view old, std::string_view old_hosts, const Network& network, std::int64_t expiry,
+                         const std::set<base::IpAddress>& released) {
   std::map<std::string, std::string> kept;  // "mac ip" -> line
-  std::string ipv6;                         // the "duid" line and everything after it
+  std::string ipv6;                         // the "duid" line and those that stay of the ones after it
+  const auto is_kept = [&, holders = holders_of(old_hosts)](std::string_view line) {
+    const auto address = leased_address6(line);
+    if (!address) return line.starts_with("duid ");
+    const auto port = port_of(network, *address);
+    if (!port || released.contains(*address)) return false;
+    const auto holder = holders.find(*address);
+    return holder == holders.end() || holder->second == base::to_string(port->mac);
+  };
   for (std::string_view line : base::split(old, '\n')) {
     if (!ipv6.empty() || line.starts_with("duid ")) {
-      if (!line.empty()) ipv6 += std::string(line) + "\n";
+      if (is_kept(line)) ipv6 += std::string(line) + "\n";
       continue;
     }
     const auto fields = base::split(line, ' ');

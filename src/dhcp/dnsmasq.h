@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,7 +40,8 @@ struct ServerPlan {
   std::string hosts;                    // files "host", "opts", "addn_hosts"
   std::string options;
   std::string names;
-  std::vector<std::string> unserved;  // subnets that cannot be served, with the reason
+  std::vector<std::string> unserved;              // subnets that cannot be served, with the reason
+  std::map<base::IpAddress, unsigned> replugged;  // Port::replugged by IPv6 address, where it is not 0
 
   bool operator==(const ServerPlan&) const = default;
 };
@@ -50,7 +53,13 @@ std::string interface_name(std::string_view network_id);
 
 // The lease file for a start: a guest that renews what another server gave it (a migrated one, say) must find its
 // lease. Leases of known guests stay as they were, the others get `expiry` (seconds since 1970; 0 for an infinite
-// lease); IPv6 leases stay.
-std::string merge_leases(std::string_view old, const Network& network, std::int64_t expiry);
+// lease). An IPv6 lease names no MAC address but an identifier that the guest's system makes up, and nobody else gets
+// the address while it lasts. So it stays only as long as the address is the same port's (`old_hosts`: the file "host"
+// of the time when the leases were given) and not among `released`, whose guests may be other systems by now.
+std::string merge_leases(std::string_view old, std::string_view old_hosts, const Network& network, std::int64_t expiry,
+                         const std::set<base::IpAddress>& released = {});
+
+// Whether the lease file has one of these IPv6 addresses.
+bool has_lease(std::string_view leases, const std::set<base::IpAddress>& addresses);
 
 }  // namespace dhcp

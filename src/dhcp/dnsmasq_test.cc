@@ -124,11 +124,57 @@ TEST(MergeLeases, KeepsKnownLeasesAndAddsThoseOfGuestsThatCameFromElsewhere) {
       "1700000000 fa:16:3e:00:00:09 10.28.0.9 * *\n"
       "duid 00:01\n"
       "1700000000 123 fd00:1::2 vm1 00:02\n";
-  EXPECT_EQ(merge_leases(old, network(), 1800000000),
+  EXPECT_EQ(merge_leases(old, plan_server(network(), {}).hosts, network(), 1800000000),
             "1700000000 fa:16:3e:00:00:01 10.28.0.2 vm1 01:fa:16:3e:00:00:01\n"
             "1800000000 fa:16:3e:00:00:02 10.29.0.2 * *\n"
             "duid 00:01\n"
             "1700000000 123 fd00:1::2 vm1 00:02\n");
+}
+
+// An identifier made up by a system that has gone would keep the address from the one that has come.
+TEST(MergeLeases, AnIPv6LeaseGoesWithThePortOrTheSystemItWasGivenTo) {
+  const std::string duid = "duid 00:01\n";
+  const std::string lease = "1700000000 123 fd00:1::2 vm1 00:02\n";
+  const std::string same = "FA:16:3E:00:00:01,tag:dhcpv6,x,[fd00:1::2],set:port-p1\n";  // as Calico's agent writes it
+  const base::IpAddress address = *base::parse_address("fd00:1::2");
+  const struct {
+    const char* name;
+    std::string hosts, lease;
+    std::set<base::IpAddress> released;
+    bool kept;
+  } cases[] = {
+      {"the same port", same, lease, {}, true},
+      {"nobody knows whose it was", "", lease, {}, true},
+      {"another port had the address", "fa:16:3e:00:00:07,tag:dhcpv6,x,[fd00:1::2]\n", lease, {}, false},
+      {"no port has the address", same, "1700000000 123 fd00:1::9 vm1 00:02\n", {}, false},
+      {"the tap came back", same, lease, {address}, false},
+      {"another tap came back", same, lease, {*base::parse_address("fd00:1::3")}, true},
+  };
+  Network n = network();
+  n.ports.resize(1);
+  for (const auto& c : cases) {
+    const std::string merged = merge_leases(duid + c.lease, c.hosts, n, 1800000000, c.released);
+    EXPECT_EQ(merged, "1800000000 fa:16:3e:00:00:01 10.28.0.2 * *\n" + duid + (c.kept ? c.lease : "")) << c.name;
+    EXPECT_EQ(has_lease(duid + c.lease, c.released), c.released.contains(address)) << c.name;
+  }
+}
+
+TEST(PlanServer, APortsOwnOptionsFollowItsTag) {
+  Network n = network();
+  n.ports.resize(1);
+  n.ports[0].endpoint.options = {{4, "bootfile-name", "pxelinux.0"},           {4, "66", "192.0.2.1"},
+                                 {4, "tag:!ipxe,67", "undionly.kpxe"},         {4, "router", ""},
+                                 {6, "dns-server", "2001:db8::1,2001:db8::2"}, {6, "59", "http://[2001:db8::1]/x"}};
+  EXPECT_THAT(plan_server(n, {}).options,
+              testing::EndsWith("\ntag:port-p1,option:bootfile-name,pxelinux.0\n"
+                                "tag:port-p1,66,192.0.2.1\n"
+                                "tag:port-p1,tag:!ipxe,67,undionly.kpxe\n"
+                                "tag:port-p1,option:router\n"
+                                "tag:port-p1,option6:dns-server,[2001:db8::1],[2001:db8::2]\n"
+                                "tag:port-p1,option6:59,http://[2001:db8::1]/x\n"
+                                "tag:port-p1,option:mtu,1480"));
+  n.ports[0].endpoint.options = {{4, "MTU", "1400"}};
+  EXPECT_THAT(plan_server(n, {}).options, testing::EndsWith("\ntag:port-p1,option:MTU,1400"));
 }
 
 }  // namespace

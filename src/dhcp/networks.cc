@@ -1,5 +1,7 @@
 #include "dhcp/networks.h"
 
+#include <algorithm>
+
 namespace dhcp {
 
 namespace {
@@ -25,7 +27,13 @@ const Subnet* find_in(const std::map<std::string, Subnet>& subnets, const std::s
 }  // namespace
 
 void Networks::set_endpoint(const std::string& port_id, std::optional<Endpoint> endpoint) {
-  if (!endpoint) seen_.erase(port_id);
+  if (!endpoint) {
+    seen_.erase(port_id);
+    if (const auto old = endpoints_.find(port_id); old != endpoints_.end()) {
+      gone_.erase(old->second.interface);
+      replugged_.erase(old->second.interface);
+    }
+  }
   set_or_erase(endpoints_, port_id, std::move(endpoint));
 }
 
@@ -34,7 +42,17 @@ void Networks::set_subnet(SubnetSource source, const std::string& id, std::optio
 }
 
 void Networks::set_interface(const std::string& name, std::optional<std::uint32_t> mtu) {
+  if (mtu) {
+    if (gone_.erase(name) != 0) ++replugged_[name];
+  } else if (interfaces_.contains(name) && is_endpoints(name)) {
+    gone_.insert(name);
+  }
   set_or_erase(interfaces_, name, mtu);
+}
+
+bool Networks::is_endpoints(const std::string& interface) const {
+  return std::any_of(endpoints_.begin(), endpoints_.end(),
+                     [&](const auto& item) { return item.second.interface == interface; });
 }
 
 void Networks::forget_stored() {
@@ -69,6 +87,9 @@ std::map<std::string, Network> Networks::served() {
     }
     if (network_id.empty() || !seen_.contains(port_id)) continue;
     if (interface != interfaces_.end()) port.mtu = interface->second;
+    if (const auto count = replugged_.find(endpoint.interface); count != replugged_.end()) {
+      port.replugged = count->second;
+    }
     networks[network_id].ports.push_back(std::move(port));
   }
   for (auto& [id, network] : networks) {

@@ -4,7 +4,8 @@
 // Rules (spec openstack §5.2): an address belongs to the subnet that contains it, of the endpoint's own network where
 // that is known, current subnets before those of a driver without regions. An endpoint is served once its interface has
 // been seen, and stays served when the interface goes (its MTU is then unknown) until the endpoint itself does. A port
-// is in one network: that of the first subnet found. Pure.
+// is in one network: that of the first subnet found. A tap that goes and comes back, as when Nova rebuilds a machine,
+// is counted: another system may be behind it, with another DHCP identifier. Pure.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@ struct Port {
   Endpoint endpoint;
   std::vector<PortAddress> addresses;
   std::optional<std::uint32_t> mtu;  // of the tap
+  unsigned replugged = 0;            // how often the tap has come back: the guest may be another one since
 };
 
 struct Network {
@@ -52,13 +54,16 @@ class Networks {
   const std::vector<std::string>& uncovered() const { return uncovered_; }
 
  private:
+  bool is_endpoints(const std::string& interface) const;
   const Subnet* subnet_for(const Endpoint& endpoint, const base::IpAddress& address) const;
 
   std::map<std::string, Endpoint> endpoints_;
   std::map<std::string, Subnet> current_;
   std::map<std::string, Subnet> old_;
   std::map<std::string, std::uint32_t> interfaces_;
-  std::set<std::string> seen_;  // ports whose interface has been there
+  std::set<std::string> seen_;                 // ports whose interface has been there
+  std::set<std::string> gone_;                 // interfaces of endpoints that have been there and are not
+  std::map<std::string, unsigned> replugged_;  // interfaces that came back, and how often
   std::vector<std::string> uncovered_;
 };
 

@@ -51,6 +51,25 @@ TEST_F(NetworksTest, AGuestStaysServedWhenItsInterfaceGoesButItsMtuIsForgotten) 
   EXPECT_TRUE(networks_.served().empty());
 }
 
+TEST_F(NetworksTest, ATapThatComesBackIsCountedUntilItsEndpointGoes) {
+  const auto replugged = [this] { return networks_.served().at("n1").ports.at(0).replugged; };
+  networks_.set_subnet(SubnetSource::kCurrent, "s1", subnet("s1", "n1", "10.0.0.0/24", "10.0.0.1"));
+  networks_.set_endpoint("p1", endpoint("p1", "n1", {"10.0.0.2"}));
+  networks_.set_interface("tapp1", 1480);
+  networks_.set_interface("tapp1", 1400);
+  EXPECT_EQ(replugged(), 0u);
+  networks_.set_interface("tapp1", std::nullopt);
+  EXPECT_EQ(replugged(), 0u);
+  networks_.set_interface("tapp1", 1480);
+  EXPECT_EQ(replugged(), 1u);
+  networks_.set_interface("tapp1", std::nullopt);
+  networks_.set_interface("tapp1", 1480);
+  EXPECT_EQ(replugged(), 2u);
+  networks_.set_endpoint("p1", std::nullopt);
+  networks_.set_endpoint("p1", endpoint("p1", "n1", {"10.0.0.2"}));
+  EXPECT_EQ(replugged(), 0u);
+}
+
 // The same range may be used again in another network: the endpoint's own network decides.
 TEST_F(NetworksTest, AddressesAreLookedForInTheEndpointsOwnNetwork) {
   networks_.set_subnet(SubnetSource::kCurrent, "a", subnet("a", "old", "10.0.0.0/24", "10.0.0.1"));

@@ -166,6 +166,13 @@ base::Result<std::optional<Endpoint>> decode_endpoint(std::string_view port_id, 
     if (const json::object* annotations = object_of(*metadata, "annotations")) {
       endpoint.network_id = text_of(*annotations, "openstack.projectcalico.org/network-id");
       endpoint.fqdn = text_of(*annotations, "openstack.projectcalico.org/fqdn");
+      const std::string options = text_of(*annotations, model::kDhcpOptionsAnnotation);
+      if (!options.empty()) {
+        auto parsed = model::parse_dhcp_options(options);
+        if (!parsed)
+          return base::fail(std::move(parsed).error().in("annotation openstack.projectcalico.org/dhcp-options"));
+        endpoint.options = *std::move(parsed);
+      }
     }
   }
   if (!is_plain(endpoint.fqdn)) {

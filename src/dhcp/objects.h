@@ -10,6 +10,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "model/dhcp_options.h"
 
 namespace dhcp {
 
@@ -42,9 +43,10 @@ struct Endpoint {
   std::string port_id;
   std::string interface;
   base::MacAddress mac;
-  std::vector<base::IpAddress> addresses;  // fixed IPs, without allowed address pairs; never empty
-  std::string network_id;                  // empty: an old driver did not say
-  std::string fqdn;                        // empty: made from the address
+  std::vector<base::IpAddress> addresses;       // fixed IPs, without allowed address pairs; never empty
+  std::string network_id;                       // empty: an old driver did not say
+  std::string fqdn;                             // empty: made from the address
+  std::vector<model::DhcpOption> options = {};  // of this port alone
 
   bool operator==(const Endpoint&) const = default;
 };

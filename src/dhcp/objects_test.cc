@@ -34,6 +34,14 @@ TEST(DecodeEndpoint, KeepsFixedAddressesAndLeavesAllowedPairsOut) {
   EXPECT_EQ((*endpoint)->fqdn, "vm1.example.org.");
 }
 
+TEST(DecodeEndpoint, HasThePortsOwnOptions) {
+  const auto endpoint = decode_endpoint("p", R"({"metadata":{"annotations":{
+    "openstack.projectcalico.org/dhcp-options":"[{\"name\":\"67\",\"value\":\"x\",\"ip_version\":4}]"}},
+    "spec":{"interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.0.0.1/32"]}})");
+  ASSERT_TRUE(endpoint && *endpoint) << (endpoint ? "" : endpoint.error().text());
+  EXPECT_EQ((*endpoint)->options, (std::vector<model::DhcpOption>{{4, "67", "x"}}));
+}
+
 TEST(DecodeEndpoint, WithoutAddressesIsNotServed) {
   const auto endpoint =
       decode_endpoint("p", R"({"spec":{"interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":[]}})");
@@ -59,6 +67,9 @@ TEST(DecodeEndpoint, RefusesTextThatWouldSayMore) {
       {R"({"metadata":{"annotations":{"openstack.projectcalico.org/fqdn":"a,b\nc"}},
           "spec":{"interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.0.0.1/32"]}})",
        "fqdn"},
+      {R"({"metadata":{"annotations":{"openstack.projectcalico.org/dhcp-options":"[{\"name\":\"67\",\"value\":\"x\\ny\",\"ip_version\":4}]"}},
+          "spec":{"interfaceName":"tap1","mac":"fa:16:3e:00:00:01","ipNetworks":["10.0.0.1/32"]}})",
+       "dhcp-options"},
   };
   for (const auto& c : cases) {
     const auto endpoint = decode_endpoint("p", c.value);

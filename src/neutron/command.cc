@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "base/fd.h"
 #include "neutron/translate/json.h"
@@ -74,6 +75,11 @@ base::Result<base::Fd> connect_to(const std::string& socket) {
   return fd;
 }
 
+// What a resync prints that came to no result of its own.
+void print_failure(std::string_view why) {
+  std::puts(json::serialize(json::object{{"ok", false}, {"error", to_json(why)}}).c_str());
+}
+
 }  // namespace
 
 base::Result<SocketReply> ask_socket(const std::string& socket, const std::string& method, const std::string& path,
@@ -120,13 +126,19 @@ int run_command(std::span<const std::string> words) {
                                 resync ? (arguments.dry_run ? R"({"dry_run": true})" : "{}") : "");
   if (!reply) {
     std::fprintf(stderr, "%s\n", reply.error().text().c_str());
+    if (resync) print_failure(reply.error().text());
+    return 1;
+  }
+  boost::system::error_code error;
+  const json::value result = json::parse(reply->body, error);
+  const bool usable = !error && result.is_object();
+  if (resync && (reply->status != 200 || !usable)) {
+    const std::string_view why = usable ? text(inner(result.get_object(), "error"), "message") : std::string_view();
+    print_failure(why.empty() ? std::string_view(reply->body) : why);
     return 1;
   }
   std::puts(reply->body.c_str());
-  if (reply->status != 200) return 1;
-  boost::system::error_code error;
-  const json::value result = json::parse(reply->body, error);
-  if (error || !result.is_object()) return 1;
+  if (reply->status != 200 || !usable) return 1;
   return !resync || flag(result.get_object(), "ok", false) ? 0 : 1;
 }
 

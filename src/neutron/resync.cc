@@ -76,6 +76,7 @@ struct Resync::Run {
   json::array warnings;
   std::size_t statuses = 0;
   std::string error;
+  std::string deserted = {};  // why, if no worker came to answer a phase
 
   Phase& now() { return phases[phase]; }
 };
@@ -105,6 +106,8 @@ void Resync::next_phase() {
   Phase& phase = run_->now();
   phase.began = context_.loop.now();
   if (phase.plural.empty()) return config_phase();
+  // The phase before has waited for a worker long enough.
+  if (!run_->deserted.empty() && work_.workers() == 0) return phase_failed(run_->deserted);
   if (!mirror_.ready() || !mirror_.connected()) {
     return phase_failed(mirror_.connected() ? "etcd has not been read yet" : mirror_.problem());
   }
@@ -125,7 +128,10 @@ void Resync::next_page() {
   const base::Instant asked = context_.loop.now();
   work_.call({{"call", "list"}, {"spec", std::move(spec)}}, [this, asked](base::Result<json::value> answer) {
     run_->in_neutron += context_.loop.now() - asked;
-    if (!answer) return phase_failed(answer.error().text());
+    if (!answer) {
+      if (work_.workers() == 0) run_->deserted = answer.error().text();
+      return phase_failed(answer.error().text());
+    }
     take_page(*answer);
   });
 }

@@ -5,16 +5,13 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "base/log.h"
 #include "neutron/compaction.h"
 #include "neutron/election.h"
 #include "neutron/guard_sweeper.h"
-#include "neutron/mirror.h"
 #include "neutron/options.h"
 #include "neutron/status.h"
+#include "neutron/testing_world.h"
 #include "neutron/work_queue.h"
-#include "store/memory_store.h"
-#include "testing/sim_loop.h"
 
 namespace neutron {
 namespace {
@@ -23,33 +20,17 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class RoleTest : public ::testing::Test {
+class RoleTest : public WorldTest {
  protected:
   RoleTest() {
-    mirror_.start({.changed =
-                       [this](const std::string& key) {
-                         for (auto& watcher : watchers_) watcher(key);
-                       },
-                   .loaded = {},
-                   .connection = {}});
-    loop_.run_pending();
-  }
-  std::string value(const std::string& key) {
-    const auto* item = store_.table().find(key);
-    return item == nullptr ? "-" : item->value;
+    start_mirror({.changed =
+                      [this](const std::string& key) {
+                        for (auto& watcher : watchers_) watcher(key);
+                      },
+                  .loaded = {},
+                  .connection = {}});
   }
 
-  testing::SimLoop loop_;
-  store::MemoryStore store_{loop_};
-  base::NullLog log_;
-  Context context_{.loop = loop_,
-                   .store = store_,
-                   .log = log_,
-                   .region = *Region::make(""),
-                   .request = {},
-                   .fresh_uid = [] { return "uid"; },
-                   .port = {}};
-  Mirror mirror_{context_};
   std::vector<std::function<void(const std::string&)>> watchers_;
 };
 

@@ -91,7 +91,9 @@ class UnixServer::State::Session : public std::enable_shared_from_this<Session> 
   Session& operator=(const Session&) = delete;
 
   bool idle() const { return idle_; }
+  bool receiving() const { return receiving_; }  // a part of a request
   void close() {
+    idle_ = receiving_ = false;
     const auto self = std::exchange(kept_, nullptr);
     error_code ignored;
     stream_.socket().close(ignored);
@@ -114,6 +116,7 @@ class UnixServer::State::Session : public std::enable_shared_from_this<Session> 
  private:
   void read_header() {
     idle_ = false;
+    receiving_ = true;
     parser_.emplace();
     parser_->header_limit(kHeaderLimit);
     parser_->body_limit(kBodyLimit);
@@ -144,6 +147,7 @@ class UnixServer::State::Session : public std::enable_shared_from_this<Session> 
   }
 
   void hand_out() {
+    receiving_ = false;
     auto message = parser_->release();
     HttpRequest request{.connection = id_, .method = std::string(message.method_string()), .path = {}, .body = {}};
     const auto target = message.target();
@@ -191,6 +195,7 @@ class UnixServer::State::Session : public std::enable_shared_from_this<Session> 
 
   void answer(HttpReply reply) {
     answered_ = true;
+    receiving_ = false;
     kept_.reset();  // the write holds us from here
     release_body();
     error_code ignored;
@@ -229,6 +234,7 @@ class UnixServer::State::Session : public std::enable_shared_from_this<Session> 
   bool keep_alive_ = true;
   bool head_ = false;
   bool idle_ = false;
+  bool receiving_ = false;
   bool large_ = false;
   bool handed_out_ = false;
   bool answered_ = true;
@@ -276,11 +282,13 @@ void UnixServer::State::accepted(Protocol::socket socket) {
   std::make_shared<Session>(*this, std::move(socket), ++last_connection)->wait();
 }
 
-// Makes room by closing whoever has been idle for longest.
+// Makes room by closing whoever has been idle for longest; where nobody is, whoever has been sending a request for
+// longest. Requests that are being answered stay.
 void UnixServer::State::evict() {
-  for (Session* session : sessions) {
-    if (!session->idle()) continue;
-    return session->close();
+  for (const bool idle : {true, false}) {
+    for (Session* session : sessions) {
+      if (idle ? session->idle() : session->receiving()) return session->close();
+    }
   }
 }
 

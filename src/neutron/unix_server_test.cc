@@ -188,6 +188,17 @@ TEST_F(UnixServerTest, AThousandConnectionsHarmNobody) {
   expect_served();
 }
 
+TEST_F(UnixServerTest, AThousandHalfRequestsHarmNobody) {
+  settings_.most_connections = 100;
+  start();
+  std::vector<base::Fd> halves;
+  for (int i = 0; i < 1000; ++i) {
+    halves.push_back(connect());
+    say(halves.back(), i % 2 == 0 ? "GE" : "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{");
+    if (i % 100 == 99) expect_served();
+  }
+}
+
 TEST_F(UnixServerTest, ManyLargeBodiesAtOnceAreTurnedAway) {
   start();
   std::vector<base::Fd> large;

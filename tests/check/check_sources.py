@@ -36,7 +36,7 @@ INCLUDE = re.compile(r'#include "([a-z_]+)/')
 
 
 def is_test(path: str) -> bool:
-    return path.startswith('tests/') or bool(re.search(r'_(test|bench|fuzz)\.cc$', path))
+    return path.startswith('tests/') or bool(re.search(r'_(test|bench|fuzz)\.cc$|/testing_\w+\.h$', path))
 
 
 def module_of(path: str) -> str | None:

@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 
-from cloud import enter_network
+from guest import in_network
 
 PAUSE = 0.005
 PACKETS_KEPT = 5000
@@ -65,21 +65,7 @@ class TapWatch:
     def __init__(self, namespace, tap):
         self.events = []
         self._wall = time.time() - time.monotonic()
-        opened = {}
-
-        def work():
-            try:
-                enter_network(namespace)
-                opened['socket'] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-            except OSError as error:
-                opened['error'] = error
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        if 'error' in opened:
-            raise opened['error']
-        self._socket = opened['socket']
+        self._socket = in_network(namespace, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.settimeout(0.2)
         self._socket.bind((tap, ETH_P_ALL))

@@ -3,11 +3,15 @@
 write there arrives in Neutron. `PERCALE_BUILD=build/dev python3 tests/openstack/bridge_test.py`; Debian's neutron-server, MariaDB, etcd.
 """
 
+import contextlib
 import datetime
+import http.client
+import itertools
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,41 +20,15 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from neutron_server import Neutron, Process, Refused, free_port, wait_for  # noqa: E402
+from etcd import OwnEtcd  # noqa: E402
+from gate import Gate  # noqa: E402
+from mirror import RESOURCES  # noqa: E402
+from neutron_server import PROJECT, ROOT, Neutron, Process, Refused, wait_for  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('PERCALE_BUILD', ROOT / 'build/dev'))
 HOST = 'cmp-1'
 DEAD_HOST = 'cmp-0'
 RESYNC_SECONDS = 3
-RESOURCES = '/calico/resources/v3/projectcalico.org/'
-
-
-class Etcd:
-    def __init__(self, folder):
-        self.port, self.peer, self.folder = free_port(), free_port(), folder
-        self.start()
-
-    def start(self):
-        url, peer = 'http://127.0.0.1:%d' % self.port, 'http://127.0.0.1:%d' % self.peer
-        self.process = Process(['etcd', '--data-dir', str(self.folder / 'etcd'), '--listen-client-urls', url, '--advertise-client-urls',
-                                url, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster',
-                                'default=' + peer], self.folder / 'etcd.log')
-        wait_for('etcd', lambda: self._ctl('endpoint', 'health').returncode == 0)
-
-    def _ctl(self, *arguments):
-        return subprocess.run(['etcdctl', '--endpoints', 'http://127.0.0.1:%d' % self.port, *arguments], capture_output=True,
-                              text=True, env=dict(os.environ, ETCDCTL_API='3'))
-
-    def all(self, prefix):
-        lines = self._ctl('get', '--prefix', prefix).stdout.split('\n')
-        return dict(zip(lines[0::2], lines[1::2]))
-
-    def put(self, key, value):
-        assert self._ctl('put', key, value).returncode == 0
-
-    def delete(self, key):
-        assert self._ctl('del', key).returncode == 0
 
 
 class BridgeTest(unittest.TestCase):
@@ -60,13 +38,16 @@ class BridgeTest(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix='percale-bridge'))
         cls.folder.chmod(0o755)
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.etcd = Etcd(cls.folder)
-        cls.addClassCleanup(lambda: cls.etcd.process.stop())
+        cls.etcd = OwnEtcd(cls.folder)
+        cls.addClassCleanup(cls.etcd.stop)
         cls.socket = cls.folder / 'bridge.sock'
         (cls.folder / 'bridge.conf').write_text('[calico]\netcd_port = %d\nresync_interval_secs = %d\n' % (cls.etcd.port, RESYNC_SECONDS))
         cls.bridge = cls.start_bridge()
         cls.addClassCleanup(lambda: cls.bridge.stop())
-        cls.neutron = Neutron(cls.folder / 'neutron', cls.socket)
+        cls.gate = Gate(cls.folder / 'gate.sock', cls.socket)
+        cls.addClassCleanup(cls.gate.close)
+        cls.neutron = Neutron(cls.folder / 'neutron', cls.folder / 'gate.sock', service_plugins='qos',
+                              extension_drivers='port_security,dns')
         cls.addClassCleanup(cls.neutron.close)
         cls.neutron.migrate()
         cls.neutron.start()
@@ -95,12 +76,12 @@ class BridgeTest(unittest.TestCase):
 
     def endpoint(self, port, host=HOST, device='vm-1'):
         parts = [part.replace('-', '--') for part in (host, device, port['id'])]
-        value = self.etcd.all('%sworkloadendpoints/openstack/%s-openstack-%s-%s' % (RESOURCES, *parts))
-        return json.loads(list(value.values())[0]) if value else None
+        value = self.etcd.get('%sworkloadendpoints/openstack/%s-openstack-%s-%s' % (RESOURCES, *parts))
+        return json.loads(value) if value else None
 
     def policy(self, group_id):
-        value = self.etcd.all(RESOURCES + 'networkpolicies/openstack/ossg.default.' + group_id)
-        return json.loads(list(value.values())[0]) if value else None
+        value = self.etcd.get(RESOURCES + 'networkpolicies/openstack/ossg.default.' + group_id)
+        return json.loads(value) if value else None
 
     def dry_run(self):
         done = subprocess.run([str(BUILD / 'bin/percalectl'), 'neutron', 'resync', '--socket', str(self.socket), '--dry-run'],
@@ -162,7 +143,7 @@ class BridgeTest(unittest.TestCase):
     def test_address_group(self):
         group = self.neutron.create('address_group', name='hosts', addresses=['10.1.0.0/16'])
         key = RESOURCES + 'networksets/openstack/osag.default.' + group['id']
-        self.assertEqual(json.loads(self.etcd.all(key)[key])['spec'], {'nets': ['10.1.0.0/16']})
+        self.assertEqual(json.loads(self.etcd.get(key))['spec'], {'nets': ['10.1.0.0/16']})
         self.neutron.delete('address-groups/' + group['id'])
         self.assertEqual(self.etcd.all(key), {})
 
@@ -188,7 +169,14 @@ class BridgeTest(unittest.TestCase):
         self.assertIsNotNone(self.endpoint(port))
 
     def test_refusals_are_the_api_s_answers(self):
+        policy = self.neutron.request('POST', 'qos/policies', {'policy': {'name': 'slow', 'tenant_id': PROJECT}})['policy']['id']
+        port = self.port()
         for call, status, word in (
+                (lambda: self.port(qos_policy_id=policy), 400, 'QoS'),
+                (lambda: self.neutron.update('port', port['id'], qos_policy_id=policy), 400, 'QoS'),
+                (lambda: self.neutron.create('network', name='slow', qos_policy_id=policy), 400, 'QoS'),
+                (lambda: self.neutron.update('network', self.network['id'], qos_policy_id=policy), 400, 'QoS'),
+                (lambda: self.port(extra_dhcp_opts=[{'opt_name': 'nonsense', 'opt_value': 'x'}]), 400, 'nonsense'),
                 (lambda: self.port(**{'binding:vnic_type': 'direct'}), 400, 'VNIC'),
                 (lambda: self.port(device_id='a/b'), 400, 'device_id'),
                 (lambda: self.port(allowed_address_pairs=[{'ip_address': '10.0.0.0/8'}]), 400, 'addresses'),
@@ -197,6 +185,59 @@ class BridgeTest(unittest.TestCase):
                 call()
             self.assertEqual(refused.exception.status, status, refused.exception.text)
             self.assertIn(word, refused.exception.text)
+        self.assertEqual(self.dry_run(), [])
+
+    def test_names_and_floating_ips_together(self):
+        """With ML2's dns driver; upstream's plugin answers 500 to the creation of a floating IP then."""
+        port = self.port(dns_name='web')
+        self.assertEqual(self.endpoint(port)['metadata']['annotations']['openstack.projectcalico.org/fqdn'],
+                         port['dns_assignment'][0]['fqdn'])
+        outside = self.neutron.create('network', name='outside', **{'router:external': True})
+        self.neutron.create('subnet', network_id=outside['id'], ip_version=4, cidr='192.0.2.0/24', enable_dhcp=False)
+        router = self.neutron.create('router', name='r', external_gateway_info={'network_id': outside['id']})
+        self.neutron.request('PUT', 'routers/%s/add_router_interface' % router['id'], {'subnet_id': self.subnet['id']})
+        floating = self.neutron.create('floatingip', floating_network_id=outside['id'], port_id=port['id'])
+        self.assertEqual(self.endpoint(port)['spec']['ipNATs'], [
+            {'internalIP': port['fixed_ips'][0]['ip_address'], 'externalIP': floating['floating_ip_address']}])
+        self.neutron.delete('floatingips/' + floating['id'])
+        self.assertNotIn('ipNATs', self.endpoint(port)['spec'])
+        self.neutron.request('PUT', 'routers/%s/remove_router_interface' % router['id'], {'subnet_id': self.subnet['id']})
+
+    def test_dhcp_options_of_a_port(self):
+        port = self.port(extra_dhcp_opts=[{'opt_name': 'bootfile-name', 'opt_value': 'pxelinux.0'}])
+        annotation = 'openstack.projectcalico.org/dhcp-options'
+        self.assertEqual(json.loads(self.endpoint(port)['metadata']['annotations'][annotation]),
+                         [{'name': 'bootfile-name', 'value': 'pxelinux.0', 'ip_version': 4}])
+        self.neutron.update('port', port['id'], extra_dhcp_opts=[{'opt_name': 'bootfile-name', 'opt_value': None}])
+        self.assertNotIn(annotation, self.endpoint(port)['metadata']['annotations'])
+
+    def test_curl_is_enough(self):
+        def curl(*arguments):
+            done = subprocess.run(['curl', '--silent', '--show-error', '--unix-socket', str(self.socket), *arguments], capture_output=True,
+                                  text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+        self.assertTrue(json.loads(curl('http://bridge/v1/status'))['ready'])
+        self.assertTrue(json.loads(curl('--json', '{"dry_run": true}', 'http://bridge/v1/resync'))['ok'])
+        self.assertEqual(json.loads(curl('http://bridge/v1/paint'))['error']['code'], 'not_found')
+        self.assertIn('percale_neutron_leader 1', curl('http://bridge/metrics'))
+
+    def test_zv_a_start_writes_felix_configuration(self):
+        key = RESOURCES + 'felixconfigurations/default'
+        for value, prefix in ((None, 'tap'), ('broken', 'tap'), ('{"metadata":{"name":"default"},"spec":{"interfacePrefix":"cali"}}',
+                                                                  'cali,tap')):
+            with self.subTest(value):
+                self.bridge.stop(signal.SIGKILL)
+                self.etcd.write({key: value})
+                type(self).bridge = self.start_bridge()
+                wait_for('a resync', lambda: (self.status().get('last_resync') or {}).get('ok'), 30)
+                spec = json.loads(self.etcd.get(key))['spec']
+                self.assertEqual((spec['interfacePrefix'], spec['endpointReportingEnabled']), (prefix, True))
+
+    def status(self):
+        done = subprocess.run([str(BUILD / 'bin/percalectl'), 'neutron', 'status', '--socket', str(self.socket)], capture_output=True,
+                              text=True)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
 
     def test_status_in_both_directions(self):
         port = self.port()
@@ -231,9 +272,72 @@ class BridgeTest(unittest.TestCase):
         self.etcd.put(stray, '{}')
         wait_for('a resync', lambda: not self.etcd.all(stray), 10 * RESYNC_SECONDS)
 
+    def test_zx_neutron_is_killed_between_its_commit_and_the_bridge_s_write(self):
+        group = self.neutron.create('security_group', name='late')['id']
+        rules = len(self.policy(group)['spec']['ingress'])
+        self.gate.hold('/v1/changed')
+        dying = threading.Thread(target=self.lost, args=(lambda: self.neutron.create(
+            'security_group_rule', security_group_id=group, direction='ingress', ethertype='IPv4', protocol='tcp'),))
+        dying.start()
+        self.gate.wait_held()
+        self.assertEqual(self.neutron.database.sql(
+            "select count(*) from securitygrouprules where security_group_id='%s' and direction='ingress'" % group, 'neutron').strip(), '1')
+        self.neutron.stop(signal.SIGKILL)
+        dying.join()
+        self.gate.drop()
+        self.assertEqual(len(self.policy(group)['spec']['ingress']), rules, 'written by somebody else')
+        self.neutron.start()
+        wait_for('repair', lambda: len(self.policy(group)['spec']['ingress']) == 1, 60)
+        wait_for('no difference', lambda: self.dry_run() == [], 30)
+
+    def lost(self, call):
+        """A call that is never answered."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            call()
+
+    def test_zy_etcd_stops_while_the_api_is_used(self):
+        """A call succeeds or fails; what failed is not in Neutron, what succeeded gets into etcd."""
+        over = threading.Event()
+        made, refused = {'security_group': [], 'port': []}, []
+
+        def user(one):
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                name = 'user%d-%d' % (one, number)
+                try:
+                    made['security_group'].append(self.neutron.create('security_group', name=name)['id'])
+                    made['port'].append(self.port(device_id=name)['id'])
+                    time.sleep(0.05)
+                except Refused as error:
+                    refused.append((error.status, name))
+
+        users = [threading.Thread(target=user, args=(one,)) for one in range(3)]
+        for one in users:
+            one.start()
+        time.sleep(1)
+        self.etcd.stop()
+        time.sleep(5)
+        self.etcd.start()
+        time.sleep(3)
+        over.set()
+        for one in users:
+            one.join()
+        print('%d groups and %d ports made, %d calls refused' % (len(made['security_group']), len(made['port']), len(refused)))
+        self.assertEqual({status for status, _ in refused}, {503})
+        there = {group['id'] for group in self.neutron.get('security-groups')['security_groups'] if group['name'].startswith('user')}
+        self.assertEqual(there, set(made['security_group']))
+        ports = {port['id'] for port in self.neutron.get('ports')['ports'] if port['device_id'].startswith('user')}
+        self.assertEqual(ports, set(made['port']))
+        wait_for('no difference', lambda: self.dry_run() == [], 60)
+        stored = ' '.join(self.etcd.all(RESOURCES))
+        for kind in made.values():
+            for made_id in kind:
+                self.assertTrue(made_id in stored or made_id.replace('-', '--') in stored, made_id)
+
     def test_zz_etcd_away(self):
         port = self.port()
-        self.etcd.process.stop()
+        self.etcd.stop()
         with self.assertRaises(Refused) as refused:
             self.neutron.create('port', network_id=self.network['id'], device_owner='compute:nova', device_id='vm-9',
                                 **{'binding:host_id': HOST})

@@ -14,7 +14,7 @@ import shutil
 import socket
 import tempfile
 
-from etcd import Etcd, start_etcd
+from etcd import Etcd, OwnEtcd
 from guest import Guest, enter_network, run, set_network
 from mirror import RESOURCES, Mirror
 from neutron_server import ROOT, Neutron, Process, wait_for
@@ -71,8 +71,8 @@ class Cloud:
 
     def _prepare_etcd(self):
         if self.mirror:
-            self._own_etcd = start_etcd(self.folder, BRIDGES_ETCD)
-            self.etcd.write(self.agents_etcd.all('/calico/')[0])
+            self._own_etcd = OwnEtcd(self.folder, BRIDGES_ETCD)
+            self.etcd.write(self.agents_etcd.all('/calico/'))
         key = RESOURCES + 'felixconfigurations/default'
         felix = json.loads(self.etcd.get(key))
         felix['spec'].update(self._felix)

@@ -24,11 +24,15 @@ class Compute:
                                             '/usr/bin/python3', str(program), str(self._file)], self.cloud.folder / ('metadata-%s.log' % host))
         wait_for('metadata services', lambda: all('listening' in service.log_path.read_text() for service in self._services.values()))
 
-    def prepare(self, name, network, host, **members):
+    def prepare(self, name, network, host, image=None, **members):
         """A machine whose port is in Neutron; nothing is plugged yet."""
         port = self.cloud.neutron.create('port', network_id=network['id'], device_id='i-' + name, device_owner='compute:nova',
                                          **{'binding:host_id': host}, **members)
-        machine = VirtualMachine(self.cloud, self.image, name, port, host)
+        return self.machine_at(port, name, host, image)
+
+    def machine_at(self, port, name, host, image=None):
+        """A machine at a port that is there."""
+        machine = VirtualMachine(self.cloud, image or self.image, name, port, host)
         self.cloud.guests.append(machine)
         self.describe(machine)
         return machine

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 
-from neutron_server import Process, wait_for
+from neutron_server import Process, free_port, wait_for
 
 _MOST_OPERATIONS = 100  # of one transaction; etcd's own limit is 128
 
@@ -51,13 +51,20 @@ class Etcd:
         return [_text(item['key']) for item in answer.get('kvs', [])]
 
     def all(self, prefix):
-        """{key: value}, and the revision at which that is so."""
+        """{key: value} of what begins so."""
+        return self.snapshot(prefix)[0]
+
+    def snapshot(self, prefix):
+        """The same, and the revision at which that is so."""
         answer = self._post('/v3/kv/range', {'key': _code(prefix), 'range_end': _code(_end(prefix))})
         values = {_text(item['key']): _text(item.get('value', '')) for item in answer.get('kvs', [])}
         return values, int(answer['header']['revision'])
 
     def put(self, key, value):
         self._post('/v3/kv/put', {'key': _code(key), 'value': _code(value)})
+
+    def delete(self, key):
+        self._post('/v3/kv/deleterange', {'key': _code(key)})
 
     def write(self, changes):
         """{key: value, or None to delete it}."""
@@ -111,19 +118,28 @@ class Watch:
                 self._next = int(events[-1]['kv']['mod_revision']) + 1
 
 
-def start_etcd(folder, port):
-    """An etcd on loopback, in the calling thread's network: its process."""
-    url, peer = 'http://127.0.0.1:%d' % port, 'http://127.0.0.1:%d' % (port + 1)
-    process = Process(['etcd', '--data-dir', str(folder / 'etcd'), '--listen-client-urls', url, '--advertise-client-urls', url,
-                       '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', 'default=' + peer,
-                       '--log-level', 'warn'], folder / 'etcd.log')
+class OwnEtcd(Etcd):
+    """An etcd on loopback, in the network of the thread that makes it. It may be stopped and started again with its data."""
 
-    def answers():
+    def __init__(self, folder, port=None):
+        self.port, self._peer, self._folder = port or free_port(), free_port(), folder
+        super().__init__(port=self.port)
+        self.start()
+
+    def start(self):
+        url, peer = ('http://127.0.0.1:%d' % port for port in (self.port, self._peer))
+        self._process = Process(['etcd', '--data-dir', str(self._folder / 'etcd'), '--listen-client-urls', url, '--advertise-client-urls',
+                                 url, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster',
+                                 'default=' + peer, '--log-level', 'warn'], self._folder / 'etcd.log')
+        wait_for('etcd', lambda: self._answers() or not self._process.running())
+        if not self._process.running():
+            raise RuntimeError('etcd does not start:\n' + self._process.log()[-2000:])
+
+    def _answers(self):
         try:
-            return Etcd(port=port).get('/') is None
+            return self.get('/') is None
         except (OSError, RuntimeError):
-            return not process.running()
-    wait_for('etcd', answers)
-    if not process.running():
-        raise RuntimeError('etcd does not start:\n' + process.log()[-2000:])
-    return process
+            return False
+
+    def stop(self):
+        self._process.stop()

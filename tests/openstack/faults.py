@@ -246,6 +246,11 @@ def pair_cut(port):
         ipNetworks=[net for net in spec['ipNetworks'] if net not in spec['allowedIps'][1:]], allowedIps=spec['allowedIps'][:1]))
 
 
+@_kind("a port's DHCP options are lost")
+def dhcp_options_lost(port):
+    return _at(_endpoint(port), lambda value: value['metadata']['annotations'].pop('openstack.projectcalico.org/dhcp-options', None))
+
+
 @_kind('a source prefix is ignored')
 def sources_ignored(port):
     return _in_endpoint(port, lambda spec: spec.pop('allowSpoofedSourcePrefixes', None))

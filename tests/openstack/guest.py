@@ -41,6 +41,12 @@ def enter_network(path):
         set_network(namespace.fileno())
 
 
+def in_network(path, work):
+    """work() on a thread of its own inside the network; its result or its exception."""
+    with concurrent.futures.ThreadPoolExecutor(1, initializer=enter_network, initargs=(path,)) as thread:
+        return thread.submit(work).result()
+
+
 def run(*arguments, check=True, timeout=60):
     done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=timeout)
     if check and done.returncode:

@@ -32,9 +32,9 @@ class _Direction:
     def start(self):
         revision = None
         for prefix in self._prefixes:
-            values, at = self._source.all(prefix)
+            values, at = self._source.snapshot(prefix)
             self._values.update(values)
-            self._written.update(self._target.all(prefix)[0])
+            self._written.update(self._target.all(prefix))
             revision = at if revision is None else min(revision, at)
         self._bring(self._values.keys() | self._written.keys())
         self._watch = self._source.watch('/calico/', revision + 1)

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -88,7 +89,8 @@ class Database:
         self.folder = pathlib.Path(folder)
         self.socket = str(self.folder / 'db.sock')
         self.process = None
-        self._data = tempfile.mkdtemp(prefix='percale-db', dir='/dev/shm')
+        self._remove_leftovers()
+        self._data = tempfile.mkdtemp(prefix='percale-db%d-' % os.getpid(), dir='/dev/shm')
         try:
             self._start(self._data)
         except BaseException:  # Ctrl-C, too: nobody else knows of it yet
@@ -106,6 +108,15 @@ class Database:
         if not self.process.running():
             raise RuntimeError('MariaDB does not start:\n' + self.process.log()[-2000:])
         self.sql('create database neutron')
+
+    @staticmethod
+    def _remove_leftovers():
+        """Of tests that were killed: their memory would not come back before the next boot."""
+        running = subprocess.run(['ps', '-eo', 'args', '-ww'], check=True, capture_output=True, text=True).stdout
+        for folder in pathlib.Path('/dev/shm').glob('percale-db*'):
+            maker = re.match(r'percale-db(\d+)-', folder.name)
+            if maker and not os.path.exists('/proc/' + maker.group(1)) and str(folder) not in running:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def load(self, dump):
         with open(dump) as text:
@@ -137,7 +148,7 @@ class Database:
 CONFIG = """[DEFAULT]
 auth_strategy = noauth
 core_plugin = calico
-service_plugins =
+service_plugins = {service_plugins}
 transport_url = fake://
 bind_host = 127.0.0.1
 bind_port = {port}
@@ -170,7 +181,8 @@ socket = {socket}
 
 
 class Neutron:
-    def __init__(self, folder, socket_path, calico='', extension_drivers='port_security', api_workers=1, database=None):
+    def __init__(self, folder, socket_path, calico='', extension_drivers='port_security', api_workers=1, database=None,
+                 service_plugins=''):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.database = database or Database(self.folder)
@@ -181,7 +193,8 @@ class Neutron:
         self.config = self.folder / 'neutron.conf'
         self.config.write_text(CONFIG.format(port=self.port, folder=self.folder, database=self.database.url(),
                                              socket=socket_path, calico=calico, extension_drivers=extension_drivers,
-                                             api_workers=api_workers, paste=self.release.paste))
+                                             api_workers=api_workers, paste=self.release.paste,
+                                             service_plugins=service_plugins))
         # Nova's user has a role of its own in Keystone; here there is one user for everything.
         (self.folder / 'policy.yaml').write_text('"service_api": "role:service or role:admin"\n')
         # The API gets its configuration by name of a variable where a WSGI server runs it.

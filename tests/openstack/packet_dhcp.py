@@ -40,6 +40,23 @@ class DhcpChecks(PacketTest):
         self.judge('DHCP off', see, nothing, [(faults.subnet_kept(subnet), changed)], update(enable_dhcp=False))
         self.judge('DHCP on', see, changed, [(faults.subnet_left_out(subnet), nothing)], update(enable_dhcp=True))
 
+    def test_dhcp_options_of_a_port(self):
+        guest = self.machine('optional', HOSTS[1], [self.open_group], v6=False)
+        plain = dict(ip=guest.address, dns='192.0.2.53', mtu='1500')
+
+        def see():
+            lease = guest.ask(QUICK)
+            return {key: lease.get(key) for key in plain}
+
+        def options(**values):
+            return lambda: self.neutron.update('port', guest.port['id'], extra_dhcp_opts=[
+                {'opt_name': name.replace('_', '-'), 'opt_value': value} for name, value in values.items()])
+
+        own = dict(plain, dns='192.0.2.77', mtu='1300')
+        self.judge('its own', see, own, [(faults.dhcp_options_lost(guest.port), plain)], options(dns_server='192.0.2.77', mtu='1300'))
+        self.judge('one of them', see, dict(own, mtu='1500'), [(faults.endpoint_kept(guest.port), own)], options(mtu=None))
+        self.judge('none', see, plain, [(faults.endpoint_kept(guest.port), dict(own, mtu='1500'))], options(dns_server=None))
+
     def test_stateless_addresses(self):
         """SLAAC: the router says the prefix, the machine makes the address that Neutron foresaw."""
         network = self.neutron.create('network', name='slaac')

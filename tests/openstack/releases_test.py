@@ -63,6 +63,8 @@ USES = [
      'create_security_groups_default_statefulness', ['context', 'security_groups_default_statefulness'], 29),
     (['neutron.db.security_groups_default_statefulness'], 'SecurityGroupDefaultStatefulnessMixin',
      'update_security_groups_default_statefulness', ['context', 'id', 'security_groups_default_statefulness'], 29),
+    (['neutron.db.security_groups_default_statefulness'], 'SecurityGroupDefaultStatefulnessMixin', 'get_default_stateful_for_project',
+     ['context', 'project_id'], 29),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'create_security_group', ['context', 'security_group', 'default_sg'], 10),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'update_security_group', ['context', 'id', 'security_group'], 10),
     (['neutron.db.securitygroups_db'], 'SecurityGroupDbMixin', 'delete_security_group', ['context', 'id'], 10),
@@ -118,6 +120,8 @@ NAMES = [
 OPTIONS = [
     (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['mechanism_drivers']),
     (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['type_drivers']),
+    (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['extension_drivers']),
+    (['neutron.conf.common'], ['service_plugins']),
     (['neutron.conf.plugins.ml2.config', 'neutron.plugins.ml2.config'], ['tenant_network_types', 'project_network_types']),
 ]
 

@@ -191,6 +191,12 @@ class ShimTest(unittest.TestCase):
                 self.neutron.request('PUT', 'security-groups-default-statefulness/' + default,
                                      {'security_groups_default_statefulness': {'stateful': False}})
             self.assertIn('not stateless', caught.exception.text)
+            # Whoever has it from before: what is checked is what will be made. (29.0.0 with its own neutron-lib still makes it stateful.)
+            self.bridge.refuse.clear()
+            self.neutron.database.sql('update security_groups_default_statefulness set stateful=0', 'neutron')
+            group = self.neutron.create('security_group', name='as the project')
+            self.assertEqual([check['object']['stateful'] for check in self.bridge.checks if check['kind'] == 'security_group'][-1],
+                             group['stateful'])
         finally:
             self.neutron.database.sql('delete from security_groups_default_statefulness', 'neutron')
 

@@ -38,7 +38,16 @@ class PortTranslation(CloudTest):
         return ENDPOINTS + name, {
             'kind': 'WorkloadEndpoint', 'apiVersion': 'projectcalico.org/v3', 'spec': self.wanted_spec(port),
             'metadata': {'name': name, 'namespace': 'openstack', 'labels': self.wanted_labels(port, network),
-                         'annotations': {'openstack.projectcalico.org/network-id': network['id']}}}
+                         'annotations': self.wanted_annotations(port, network)}}
+
+    @staticmethod
+    def wanted_annotations(port, network):
+        annotations = {'openstack.projectcalico.org/network-id': network['id']}
+        options = sorted((option['ip_version'], option['opt_name'], option['opt_value']) for option in port['extra_dhcp_opts'])
+        if options:
+            annotations['openstack.projectcalico.org/dhcp-options'] = json.dumps(
+                [{'name': name, 'value': value, 'ip_version': int(version)} for version, name, value in options], separators=(',', ':'))
+        return annotations
 
     def wanted_spec(self, port):
         fixed = sorted((ip['ip_address'], ip['subnet_id']) for ip in port['fixed_ips'])
@@ -132,6 +141,9 @@ class PortTranslation(CloudTest):
                 ('pairs by MAC, then address', dict(allowed_address_pairs=[
                     {'ip_address': '192.0.2.1', 'mac_address': 'fa:16:3e:00:00:09'}, {'ip_address': '192.0.2.7', 'mac_address': 'fa:16:3e:00:00:01'},
                     {'ip_address': '192.0.2.30', 'mac_address': 'fa:16:3e:00:00:01'}, {'ip_address': '192.0.2.1', 'mac_address': 'fa:16:3e:00:00:01'}])),
+                ('DHCP options', dict(extra_dhcp_opts=[
+                    {'opt_name': 'tftp-server', 'opt_value': '192.0.2.9'}, {'opt_name': '67', 'opt_value': 'a b/c,d'},
+                    {'opt_name': 'dns-server', 'opt_value': '2001:db8::1', 'ip_version': 6}])),
                 ('a MAC address of its own', dict(mac_address='fa:16:3e:aa:bb:cc')), ('a long name', dict(name='n' * 255))):
             with self.case(name):
                 port = self.port(network, **members)
@@ -154,6 +166,9 @@ class PortTranslation(CloudTest):
             ('a group again', self.step(port, security_groups=[other['id']])),
             ('name', self.step(port, name='other')),
             ('description', self.step(port, description='said by somebody')),
+            ('a DHCP option', self.step(port, extra_dhcp_opts=[{'opt_name': 'mtu', 'opt_value': '1400'}])),
+            ('another value', self.step(port, extra_dhcp_opts=[{'opt_name': 'mtu', 'opt_value': '1300'}])),
+            ('no DHCP option', self.step(port, extra_dhcp_opts=[{'opt_name': 'mtu', 'opt_value': None}])),
             ('a pair', self.step(port, allowed_address_pairs=[pair])),
             ('two pairs', self.step(port, allowed_address_pairs=[pair, {'ip_address': '2001:db8::7'}])),
             ('no pair', self.step(port, allowed_address_pairs=[])),

@@ -122,12 +122,21 @@ class Translation(PortTranslation):
             written = [self.calico_rule(members, 'ingress', expected) for members, expected in wanted]
             self.assertCountEqual(self.rules(group), written)
 
-    REFUSED_RULES = [dict(protocol='007'), dict(protocol='256'), dict(protocol='any'), dict(protocol='-1'),
+    REFUSED_RULES = [dict(protocol='007'), dict(protocol='256'), dict(protocol='-1'),
                      dict(protocol='ipv6-icmp'), dict(protocol='tcp', port_range_min=9, port_range_max=8)]
 
     def test_rules_that_are_refused_leave_the_group_as_it_is(self):
         group = self.neutron.create('security_group', name='refusals')
         self.rule(group, direction='ingress', protocol='tcp')
+        before = self.cloud.policy(group['id'])
+        with self.case(protocol='any'):
+            try:
+                made = self.rule(group, direction='ingress', protocol='any')  # 29 takes it, 21 does not
+                self.assertIn({'action': 'Allow', 'ipVersion': 4}, self.rules(group))
+                self.neutron.delete('security-group-rules/' + made['id'])
+            except Refused as refused:
+                self.assertEqual(refused.status, 400)
+            self.assertEqual(self.cloud.policy(group['id'])['spec'], before['spec'])
         before = self.cloud.policy(group['id'])
         for members in self.REFUSED_RULES:
             with self.case(**members):
@@ -143,8 +152,8 @@ class Translation(PortTranslation):
                                                        device_id='x', **{'binding:vnic_type': 'direct', 'binding:host_id': 'host-a'}),
             'slash in device_id': lambda: self.neutron.create('port', network_id=self.network['id'], device_owner='compute:nova',
                                                               device_id='a/b', **{'binding:host_id': 'host-a'}),
-            'extra dhcp options': lambda: self.neutron.create('port', network_id=self.network['id'], device_owner='compute:nova',
-                                                              device_id='x', extra_dhcp_opts=[{'opt_name': 'mtu', 'opt_value': '9'}],
+            'an option nobody knows': lambda: self.neutron.create('port', network_id=self.network['id'], device_owner='compute:nova',
+                                                              device_id='x', extra_dhcp_opts=[{'opt_name': 'mut', 'opt_value': '9'}],
                                                               **{'binding:host_id': 'host-a'}),
         }
         for name, make in cases.items():
@@ -328,8 +337,6 @@ class Translation(PortTranslation):
         self.assertIn('tap', felix['interfacePrefix'])
         self.assertTrue(felix['endpointReportingEnabled'])
         self.assertIn('openstack', json.loads(self.cloud.etcd.get(RESOURCES + 'clusterinformations/default'))['spec']['clusterType'])
-
-
 
 
 if __name__ == '__main__':

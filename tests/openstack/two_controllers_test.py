@@ -25,8 +25,9 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import etcd  # noqa: E402
-from bridge_test import BUILD, RESOURCES, Etcd  # noqa: E402
+from bridge_test import BUILD  # noqa: E402
+from etcd import OwnEtcd  # noqa: E402
+from mirror import RESOURCES  # noqa: E402
 from neutron_server import Neutron, Process, Refused, wait_for  # noqa: E402
 
 SECONDS = 60
@@ -330,12 +331,11 @@ class Base(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix='percale-two'))
         cls.folder.chmod(0o755)
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.etcd = Etcd(cls.folder)
-        cls.addClassCleanup(lambda: cls.etcd.process.stop())
-        cls.gateway = etcd.Etcd(port=cls.etcd.port)
+        cls.etcd = OwnEtcd(cls.folder)
+        cls.addClassCleanup(cls.etcd.stop)
 
     def below(self, prefix):
-        return self.gateway.all(prefix)[0]
+        return self.etcd.all(prefix)
 
     def agree(self, controllers):
         """No difference seen from either side. The watch of a bridge may be a moment behind."""
@@ -461,7 +461,7 @@ class ServersTest(Base):
         for server in cls.servers:
             server.start()
         for host in cls.HOSTS:
-            cls.gateway.put('/calico/felix/v2/no-region/host/%s/status' % host,
+            cls.etcd.put('/calico/felix/v2/no-region/host/%s/status' % host,
                             '{"time":"2026-01-31T09:00:00Z","uptime":1.5,"first_update":true}')
         wait_for('agents', lambda: len(cls.servers[1].get('agents')['agents']) == len(cls.HOSTS))
         network = cls.servers[0].create('network', name='net')
@@ -524,7 +524,7 @@ class ServersTest(Base):
         self.assertEqual(stored, wanted)
         rules = self.servers[0].get('security-group-rules')['security_group_rules']
         for group in self.groups:
-            value = json.loads(self.gateway.get(RESOURCES + 'networkpolicies/openstack/ossg.default.' + group))
+            value = json.loads(self.etcd.get(RESOURCES + 'networkpolicies/openstack/ossg.default.' + group))
             self.assertEqual(len(value['spec']['ingress']),
                              len([r for r in rules if r['security_group_id'] == group and r['direction'] == 'ingress']))
 
@@ -561,13 +561,13 @@ class LeaderTest(Base):
         second = Controller(self.folder, 'm1', self.etcd.port, database, 'etcd_compaction_period_mins = 1\n')
         self.addCleanup(second.close)
         second.wait()
-        self.gateway.put('/calico/felix/v2/no-region/host/h1/status',
+        self.etcd.put('/calico/felix/v2/no-region/host/h1/status',
                          '{"time":"2026-01-31T09:00:00Z","uptime":1.5,"first_update":true}')
         wait_for('a report', lambda: first.reported)
         self.assertFalse(second.status()['leader'])
         self.assertEqual(second.reported, [])
-        self.assertEqual(self.gateway.get('/calico/openstack/v2/no-region/neutron_election'), 'm0:%d' % first.process.pid)
-        wait_for('compaction', lambda: self.gateway.get('/calico/compaction/v1/trigger') == str(first.process.pid))
+        self.assertEqual(self.etcd.get('/calico/openstack/v2/no-region/neutron_election'), 'm0:%d' % first.process.pid)
+        wait_for('compaction', lambda: self.etcd.get('/calico/compaction/v1/trigger') == str(first.process.pid))
         # Resyncs of its own: the leader's one at start, the follower none.
         wait_for('a resync', lambda: first.status()['last_resync'])
         self.assertIsNone(second.status()['last_resync'])

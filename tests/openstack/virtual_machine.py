@@ -10,6 +10,7 @@ Console lines `guest: UPTIME WORD TEXT` are its stages:
 | link | the MAC address |
 | no-address | five DHCP requests were not answered; it goes on asking |
 | address | address/length and gateway, as DHCP said; the MTU it then has |
+| address6 | the address that DHCPv6 gave; of images with a client for it |
 | no-metadata | the metadata service did not answer; it goes on asking |
 | instance | the instance id |
 | ping | an address that user data asked for has answered |
@@ -23,6 +24,7 @@ import fcntl
 import os
 import pathlib
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -30,7 +32,7 @@ import sys
 import threading
 import time
 
-from cloud import enter_network
+from guest import in_network
 from neutron_server import ROOT, wait_for
 
 sys.path.insert(0, str(ROOT / 'tests' / 'lab'))
@@ -40,7 +42,7 @@ MEMORY_MIB = 128
 MODULES = ('virtio_pci', 'virtio_net')
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 0x0002, 0x1000, 0x4000
 
-COMMANDS = ('sh', 'cat', 'echo', 'free', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'timeout', 'udhcpc',
+COMMANDS = ('sh', 'cat', 'echo', 'free', 'grep', 'insmod', 'ip', 'mount', 'ping', 'ping6', 'poweroff', 'sleep', 'stty', 'timeout', 'udhcpc',
             'uname', 'usleep', 'wget')
 
 INIT = """#!/bin/sh
@@ -52,6 +54,7 @@ while read -r module; do insmod "/modules/$module"; done < /modules/order
 ip link set lo up; ip link set eth0 up
 stage link "$(cat /sys/class/net/eth0/address)"
 until udhcpc -i eth0 -f -q -n -t 5 -T 1 -O mtu -O staticroutes -s /bin/leased > /dev/null 2>&1; do stage no-address; done
+[ ! -x /bin/dhclient ] || sh /bin/dhcp6
 service=http://169.254.169.254/latest
 # Its own -T makes Debian's busybox 1.35 crash, hence timeout.
 until instance=$(timeout 3 wget -q -O - $service/meta-data/instance-id 2> /dev/null); do stage no-metadata; sleep 1; done
@@ -86,6 +89,19 @@ fi
 stage address "$ip/$mask" "$gateway" "$(cat /sys/class/net/eth0/mtu)"
 """
 
+# A client waits for its link-local address, as the distributions' scripts do. Its identifier is made up anew at each start, since
+# nothing of an earlier one is there: as in a machine that Nova has rebuilt.
+DHCP6 = """#!/bin/sh
+until ip -6 address show dev eth0 | grep 'scope link' | grep -qv tentative; do usleep 100000; done
+until dhclient -6 -1 -cf /dev/null -lf /leases6 -pf /dhclient.pid -sf /bin/leased6 eth0 > /dev/null 2>&1; do sleep 1; done
+"""
+
+LEASED6 = """#!/bin/sh
+[ "$reason" = BOUND6 ] || exit 0
+ip address add "$new_ip6_address/128" dev eth0
+stage address6 "$new_ip6_address"
+"""
+
 # For user data: until the address has answered.
 FIRST_PING = """#!/bin/sh
 case $1 in *:*) ping=ping6 ;; *) ping=ping ;; esac
@@ -94,7 +110,24 @@ stage ping "$1"
 """
 
 
-def initial_file_system(version):
+def shared_libraries(program):
+    """What it is linked with, the loader included, by absolute path."""
+    listed = subprocess.run(['ldd', program], check=True, capture_output=True, text=True).stdout
+    return re.findall(r'(/\S+) \(0x', listed)
+
+
+def add_dhcp6(archive):
+    program = shutil.which('dhclient') or '/sbin/dhclient'
+    libraries = shared_libraries(program)
+    archive.directories(*sorted({str(parent)[1:] for library in libraries for parent in pathlib.Path(library).parents} - {''}))
+    for library in libraries:
+        archive.program(library[1:], pathlib.Path(library).read_bytes())
+    archive.program('bin/dhclient', pathlib.Path(program).read_bytes())
+    archive.program('bin/dhcp6', DHCP6)
+    archive.program('bin/leased6', LEASED6)
+
+
+def initial_file_system(version, dhcp6):
     archive = Cpio()
     archive.directories('bin', 'dev', 'proc', 'sys', 'modules')
     archive.program('bin/busybox', busybox())
@@ -103,16 +136,19 @@ def initial_file_system(version):
     archive.modules(version, MODULES)
     for name, text in (('init', INIT), ('bin/stage', STAGE), ('bin/leased', LEASED), ('bin/first-ping', FIRST_PING)):
         archive.program(name, text)
+    if dhcp6:
+        add_dhcp6(archive)
     return archive.bytes()
 
 
 class Image:
-    """Kernel and initial file system, built once for any number of machines."""
+    """Kernel and initial file system, built once for any number of machines; if wanted with ISC's client for DHCPv6, which is not
+    part of busybox."""
 
-    def __init__(self):
+    def __init__(self, dhcp6=False):
         self.version, image = find_kernel(needs='kernel/drivers/net/virtio_net.ko')
         self.kernel = kernel_file(image)
-        self.initrd = memory_file('initrd', initial_file_system(self.version))
+        self.initrd = memory_file('initrd', initial_file_system(self.version, dhcp6))
 
     def close(self):
         os.close(self.kernel)
@@ -124,23 +160,11 @@ Stage = collections.namedtuple('Stage', 'when uptime word text')  # when: of tim
 
 def open_tap(namespace, name):
     """A tap in another network namespace; its descriptor, with which it goes."""
-    box = {}
-
     def work():
-        try:
-            enter_network(namespace)
-            descriptor = os.open('/dev/net/tun', os.O_RDWR | os.O_CLOEXEC)
-            fcntl.ioctl(descriptor, TUNSETIFF, struct.pack('16sH22x', name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
-            box['descriptor'] = descriptor
-        except OSError as error:
-            box['error'] = error
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if 'error' in box:
-        raise box['error']
-    return box['descriptor']
+        descriptor = os.open('/dev/net/tun', os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack('16sH22x', name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        return descriptor
+    return in_network(namespace, work)
 
 
 class VirtualMachine:

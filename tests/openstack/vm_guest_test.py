@@ -18,6 +18,7 @@ from boot_clock import Boot, Report  # noqa: E402
 from cloud import Cloud  # noqa: E402
 from compute import Compute  # noqa: E402
 from neutron_server import Process, wait_for  # noqa: E402
+from virtual_machine import Image  # noqa: E402
 
 SETTINGS = {'bin': None}
 
@@ -171,6 +172,28 @@ class VirtualMachines(unittest.TestCase):
         self.assertEqual(self.two.power_off(), 0)
         wait_for('DOWN', lambda: self.neutron.show('port', self.two.port['id'])['status'] == 'DOWN', 60)
         self.assertNotIn(self.two.tap, self.cloud.on_host('host-b', 'ip', 'link').stdout)
+
+
+    def test_5_an_address_by_dhcpv6_also_after_a_rebuild(self):
+        """The system that a machine is rebuilt with has another identifier, and the lease of the former one has a day to go."""
+        network = self.neutron.create('network', name='stateful')
+        self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.79.0.0/24')
+        self.neutron.create('subnet', network_id=network['id'], ip_version=6, cidr='fd00:79::/64', ipv6_ra_mode='dhcpv6-stateful',
+                            ipv6_address_mode='dhcpv6-stateful')
+        group = self.neutron.create('security_group', name='pinged')
+        self.rule(group, 'ipv6-icmp', 'IPv6')
+        image = Image(dhcp6=True)
+        self.addCleanup(image.close)
+        machine = self.compute.prepare('six', network, 'host-b', image, security_groups=[group['id']])
+        for number in range(2):
+            machine.plug()
+            machine.boot()
+            machine.wait('ready')
+            self.assertEqual(machine.stage('address6').text, machine.address6)
+            self.soon(machine.address6, True, 'IPv6 to an address by DHCPv6')
+            if number == 0:
+                self.assertEqual(machine.power_off(), 0)
+                machine = self.compute.machine_at(machine.port, 'six-rebuilt', 'host-b', image)
 
 
 class Complaints(unittest.TestCase):

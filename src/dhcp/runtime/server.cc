@@ -85,17 +85,20 @@ std::string_view to_string(Applied applied) {
   return "";
 }
 
-base::Result<Applied> Server::apply(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry) {
+base::Result<Applied> Server::apply(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry,
+                                    const std::set<base::IpAddress>& released) {
   if (auto ready = ensure_serving_interface(plan.interface, plan.addresses); !ready) {
     return base::fail(std::move(ready).error());
   }
   const bool known = pid_.has_value();
   if (!known) find_process();
   if (auto made = os::make_directories(folder_); !made) return base::fail(std::move(made).error());
+  const std::string old_hosts = os::read_file(folder_ + "/host").value_or("");
   const auto changed = write_files(plan);
   if (!changed) return base::fail(changed.error());
   const auto running = pid_ ? dnsmasq_arguments(*pid_, folder_) : std::nullopt;
-  if (running && *running == plan.arguments) {
+  const auto leases = [this] { return os::read_file(folder_ + "/leases").value_or(""); };
+  if (running && *running == plan.arguments && !has_lease(leases(), released)) {
     if (*changed && ::kill(*pid_, SIGHUP) != 0) return base::fail(Error::system(errno, "SIGHUP to dnsmasq"));
     return *changed ? Applied::kReloaded : known ? Applied::kNothing : Applied::kAdopted;
   }
@@ -103,7 +106,8 @@ base::Result<Applied> Server::apply(const ServerPlan& plan, const Network& netwo
     if (auto stopped = stop(); !stopped) return base::fail(std::move(stopped).error());
   }
   forget();
-  if (auto started = start(plan, network, lease_expiry); !started) return base::fail(std::move(started).error());
+  const std::string merged = merge_leases(leases(), old_hosts, network, lease_expiry, released);
+  if (auto started = start(plan, merged); !started) return base::fail(std::move(started).error());
   return running ? Applied::kRestarted : Applied::kStarted;
 }
 
@@ -119,11 +123,8 @@ base::Result<bool> Server::write_files(const ServerPlan& plan) {
   return any;
 }
 
-base::Result<> Server::start(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry) {
-  const std::string lease_file = folder_ + "/leases";
-  const auto old = os::read_file(lease_file);
-  const std::string leases = merge_leases(old ? *old : "", network, lease_expiry);
-  if (auto written = os::write_file_atomic(lease_file, leases); !written) return written;
+base::Result<> Server::start(const ServerPlan& plan, const std::string& leases) {
+  if (auto written = os::write_file_atomic(folder_ + "/leases", leases); !written) return written;
   std::vector<std::string> arguments = {"dnsmasq"};
   arguments.insert(arguments.end(), plan.arguments.begin(), plan.arguments.end());
   // Ends as soon as the daemon it leaves behind is ready.

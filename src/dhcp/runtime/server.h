@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -33,9 +34,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Makes interface, files and process those of the plan. `network` for the lease file. After an error nothing is known
+  // Makes interface, files and process those of the plan. `network` for the lease file. Where one of `released` is
+  // leased, the server starts again without that lease: it would keep it until its end. After an error nothing is known
   // to be right; apply() may be called again.
-  base::Result<Applied> apply(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry);
+  base::Result<Applied> apply(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry,
+                              const std::set<base::IpAddress>& released = {});
   // Ends the process, removes its interface and its files.
   base::Result<> remove(const std::string& interface);
 
@@ -43,7 +46,7 @@ class Server {
 
  private:
   base::Result<bool> write_files(const ServerPlan& plan);  // whether any changed
-  base::Result<> start(const ServerPlan& plan, const Network& network, std::int64_t lease_expiry);
+  base::Result<> start(const ServerPlan& plan, const std::string& leases);
   base::Result<> stop();
   void find_process();
   void watch(pid_t pid);

@@ -176,7 +176,12 @@ void Service::apply_one(const Network& network) {
     served.server = std::make_unique<Server>(loop_, plan.folder, [this, id = network.id] { died(id); });
   }
   if (served.waiting || (served.applied && *served.applied == plan)) return;
-  const auto applied = served.server->apply(plan, network, lease_expiry(loop_, settings_.options));
+  std::set<base::IpAddress> released;
+  for (const auto& [address, times] : plan.replugged) {
+    const auto before = served.replugged.find(address);
+    if (before == served.replugged.end() || before->second < times) released.insert(address);
+  }
+  const auto applied = served.server->apply(plan, network, lease_expiry(loop_, settings_.options), released);
   if (!applied) return failed(network.id, served, applied.error().text());
   for (const std::string& unserved : plan.unserved) {
     if (!served.applied || served.applied->unserved != plan.unserved) log_.warning("dhcp.unserved", unserved);
@@ -186,6 +191,7 @@ void Service::apply_one(const Network& network) {
     log_.info("dhcp.served", "DHCP server " + std::string(to_string(*applied)),
               {{"network", network.id}, {"ports", network.ports.size()}, {"interface", plan.interface}});
   }
+  served.replugged = plan.replugged;
   served.applied = std::move(plan);
   served.delay = kFirstRestart;
   served.last_error.clear();

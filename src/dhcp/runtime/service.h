@@ -58,7 +58,8 @@ class Service {
   struct Served {
     std::unique_ptr<Server> server;
     std::string interface;
-    std::optional<ServerPlan> applied;  // nothing: to be done, again
+    std::optional<ServerPlan> applied;              // nothing: to be done, again
+    std::map<base::IpAddress, unsigned> replugged;  // of the last plan that was applied
     base::Duration delay = kFirstRestart;
     bool waiting = false;  // for a timer after a failure
     std::string last_error;

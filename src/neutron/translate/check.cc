@@ -50,6 +50,19 @@ Outcome check_pairs(const Change& change, const PortSettings& settings) {
   return refuse("allowed_address_pairs", pairs.problems.front());
 }
 
+Outcome check_dhcp_options(const json::array& options) {
+  if (options.size() > model::kMostDhcpOptions) {
+    return refuse("extra_dhcp_opts", fmt::format("more than {} DHCP options", model::kMostDhcpOptions));
+  }
+  for (const auto& item : options) {
+    const auto* option = item.if_object();
+    const std::string problem =
+        option == nullptr ? "a DHCP option is an object" : model::dhcp_option_problem(read_dhcp_option(*option));
+    if (!problem.empty()) return refuse("extra_dhcp_opts", problem);
+  }
+  return {};
+}
+
 // A port without owner may become a machine's, with everything it has by then.
 bool may_be_endpoint(const json::object& port) {
   const auto owner = text(port, "device_owner");
@@ -70,8 +83,8 @@ Outcome check_port(const Change& change, const PortSettings& settings) {
       text(port, "device_id").find('/') != std::string_view::npos) {
     return refuse("device_id", "device_id of a machine's port must not contain '/'");
   }
-  if (!list(port, "extra_dhcp_opts").empty() && touched("extra_dhcp_opts")) {
-    return refuse("extra_dhcp_opts", "extra DHCP options are not supported yet; remove extra_dhcp_opts");
+  if (touched("extra_dhcp_opts")) {
+    if (auto refusal = check_dhcp_options(list(port, "extra_dhcp_opts"))) return refusal;
   }
   if (is_without_port_security(port) && !settings.spoofing_allowed && touched("port_security_enabled")) {
     return refuse("port_security_enabled",

@@ -109,6 +109,7 @@ class PortTranslation {
 
   void add_annotations(Desired& desired) {
     desired.annotations[to_json(kNetworkAnnotation)] = to_json(text(port_, "network_id"));
+    add_dhcp_options(desired);
     const json::array& assignments = list(port_, "dns_assignment");
     if (assignments.empty()) return;
     if (const auto* first = assignments.front().if_object()) {
@@ -116,6 +117,23 @@ class PortTranslation {
         desired.annotations["openstack.projectcalico.org/fqdn"] = to_json(fqdn);
       }
     }
+  }
+
+  void add_dhcp_options(Desired& desired) {
+    std::vector<model::DhcpOption> options;
+    for (const auto& item : list(port_, "extra_dhcp_opts")) {
+      const auto* given = item.if_object();
+      if (given == nullptr) continue;
+      auto option = read_dhcp_option(*given);
+      if (const auto problem = model::dhcp_option_problem(option); !problem.empty()) {
+        note("a DHCP option is left out: " + problem);
+      } else if (options.size() < model::kMostDhcpOptions) {
+        options.push_back(std::move(option));
+      }
+    }
+    if (options.empty()) return;
+    std::ranges::sort(options);
+    desired.annotations[to_json(model::kDhcpOptionsAnnotation)] = model::print_dhcp_options(options);
   }
 
   void add_spec(Desired& desired, std::string_view host) {
@@ -217,6 +235,12 @@ class PortTranslation {
 
 bool is_endpoint_owner(std::string_view device_owner) {
   return device_owner.starts_with("compute:") || device_owner.starts_with("kuryr:container");
+}
+
+model::DhcpOption read_dhcp_option(const json::object& option) {
+  return {.ip_version = static_cast<int>(number(option, "ip_version").value_or(4)),
+          .name = std::string(text(option, "opt_name")),
+          .value = std::string(text(option, "opt_value"))};
 }
 
 bool is_without_port_security(const json::object& port) { return !flag(port, "port_security_enabled", true); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "model/dhcp_options.h"
 #include "neutron/translate/answer.h"
 #include "neutron/translate/value.h"
 
@@ -21,6 +22,9 @@ bool is_endpoint_owner(std::string_view device_owner);
 // The endpoint that `port` should have; no key if it should have none.
 Translation translate_port(const json::object& port, const Answer& answer, const Region& region,
                            const PortSettings& settings);
+
+// One of a port's extra_dhcp_opts.
+model::DhcpOption read_dhcp_option(const json::object& option);
 
 // Whether the port wants the policy that lets everything pass.
 bool is_without_port_security(const json::object& port);

@@ -145,6 +145,24 @@ TEST_F(PortTest, WhoIsAnEndpoint) {
   for (const Case& c : kCases) EXPECT_EQ(!translate(c.changes).keys.empty(), c.endpoint) << c.changes;
 }
 
+TEST_F(PortTest, DhcpOptionsAreAnAnnotation) {
+  const auto written = [&](std::string_view options) {
+    const Translation translation = translate(R"j({"extra_dhcp_opts":)j" + std::string(options) + "}");
+    const auto* value = only(translation).annotations.if_contains("openstack.projectcalico.org/dhcp-options");
+    return (value == nullptr ? "-" : std::string(text(only(translation).annotations, model::kDhcpOptionsAnnotation))) +
+           " " + std::to_string(translation.notes.size());
+  };
+  EXPECT_EQ(written("[]"), "- 0");
+  EXPECT_EQ(
+      written(
+          R"j([{"opt_name":"bootfile-name","opt_value":"x","ip_version":4},{"opt_name":"59","opt_value":"y","ip_version":6},
+                         {"opt_name":"66","opt_value":null}])j"),
+      R"j([{"name":"66","value":"","ip_version":4},{"name":"bootfile-name","value":"x","ip_version":4},)j"
+      R"j({"name":"59","value":"y","ip_version":6}] 0)j");
+  // From the time before they were checked.
+  EXPECT_EQ(written(R"j([{"opt_name":"nonsense","opt_value":"x","ip_version":4}])j"), "- 1");
+}
+
 TEST_F(PortTest, UnboundWithHostIsKeptButNotCreated) {
   EXPECT_TRUE(only(translate(R"j({"binding:vif_type":"unbound"})j")).only_update);
   EXPECT_FALSE(only(translate()).only_update);

@@ -28,6 +28,9 @@ using testing::HasSubstr;
 
 constexpr const char* kSubnetKey = "/calico/dhcp/v2/no-region/subnet/s1";
 constexpr const char* kSubnet6Key = "/calico/dhcp/v2/no-region/subnet/s6";
+constexpr const char* kSubnet6 =
+    R"({"network_id": "net-one-0000", "cidr": "fd00:28::/64", "host_routes": [], "gateway_ip": "fd00:28::1",
+        "dns_servers": ["fd00::53"], "ipv6_ra_mode": "dhcpv6-stateful", "ipv6_address_mode": "dhcpv6-stateful"})";
 
 os::Outcome run(std::vector<std::string> arguments, base::Duration timeout = std::chrono::seconds(20)) {
   auto outcome = os::run({.arguments = std::move(arguments), .timeout = timeout});
@@ -55,7 +58,8 @@ class DhcpServiceTest : public ::testing::Test {
     if (!entered_) GTEST_SKIP() << "needs root and namespaces";
     ASSERT_EQ(::chmod(directory_.path().c_str(), 0755), 0);  // dnsmasq reads its files as another user
     state_ = directory_.file("state");
-    client_script_ = directory_.write("client", "#!/bin/sh\n[ \"$1\" = bound ] && env > \"$LEASE_FILE\"\nexit 0\n");
+    client_script_ = directory_.write(
+        "client", "#!/bin/sh\ncase \"$1$reason\" in bound|BOUND6) env > \"$LEASE_FILE\" ;; esac\nexit 0\n");
     ASSERT_EQ(::chmod(client_script_.c_str(), 0755), 0);
   }
 
@@ -84,12 +88,15 @@ class DhcpServiceTest : public ::testing::Test {
   // A namespace with an interface, and the tap at its other end.
   void plug(const std::string& guest, const std::string& mac) {
     ASSERT_TRUE(run({"ip", "netns", "add", guest}).ok());
+    guests_.push_back(guest);
+    wire(guest, mac);
+  }
+  void wire(const std::string& guest, const std::string& mac) {
     ASSERT_TRUE(run({"ip", "link", "add", "tap" + guest, "type", "veth", "peer", "name", "eth0", "address", mac,
                      "netns", guest})
                     .ok());
     ASSERT_TRUE(run({"ip", "link", "set", "tap" + guest, "up"}).ok());
     ASSERT_TRUE(run({"ip", "-n", guest, "link", "set", "eth0", "up"}).ok());
-    guests_.push_back(guest);
     if (service_) service_->set_link("tap" + guest, 1480);
   }
 
@@ -97,11 +104,14 @@ class DhcpServiceTest : public ::testing::Test {
     return "/calico/resources/v3/projectcalico.org/workloadendpoints/openstack/cmp--1-openstack-vm" + guest + "-" +
            guest;
   }
-  void put(const std::string& guest, const std::string& mac, const std::string& networks) {
-    store_.write(
-        key_of(guest),
-        R"({"metadata":{"annotations":{"openstack.projectcalico.org/network-id":"net-one-0000"}},"spec":{"interfaceName":"tap)" +
-            guest + R"(","mac":")" + mac + R"(","ipNetworks":[)" + networks + R"(],"allowedIps":[]}})");
+  // `options`: the annotation's text.
+  void put(const std::string& guest, const std::string& mac, const std::string& networks,
+           const std::string& options = "[]") {
+    store_.write(key_of(guest),
+                 R"({"metadata":{"annotations":{"openstack.projectcalico.org/network-id":"net-one-0000",)"
+                 R"("openstack.projectcalico.org/dhcp-options":")" +
+                     base::replace_all(options, "\"", "\\\"") + R"("}},"spec":{"interfaceName":"tap)" + guest +
+                     R"(","mac":")" + mac + R"(","ipNetworks":[)" + networks + R"(],"allowedIps":[]}})");
   }
 
   // Lets the service work until it holds; false after twenty seconds.
@@ -133,10 +143,15 @@ class DhcpServiceTest : public ::testing::Test {
     const std::string file = directory_.file("lease." + guest);
     (void)os::remove_file(file);
     auto outcome = os::run(
-        {.arguments = {"ip", "netns", "exec", guest, "udhcpc", "-i", "eth0",         "-n", "-q",  "-f", "-t",
-                       "8",  "-T",    "1",    "-O",  "mtu",    "-O", "staticroutes", "-O", "dns", "-s", client_script_},
+        {.arguments = {"ip", "netns", "exec", guest,  "udhcpc", "-i",       "eth0", "-n",          "-q",
+                       "-f", "-t",    "8",    "-T",   "1",      "-O",       "mtu",  "-O",          "staticroutes",
+                       "-O", "dns",   "-O",   "tftp", "-O",     "bootfile", "-s",   client_script_},
          .extra_environment = {"LEASE_FILE=" + file},
          .timeout = std::chrono::seconds(20)});
+    return told_in(file, outcome);
+  }
+
+  static std::map<std::string, std::string> told_in(const std::string& file, const base::Result<os::Outcome>& outcome) {
     std::map<std::string, std::string> told;
     const auto text = os::read_file(file);
     if (!text) {
@@ -148,6 +163,32 @@ class DhcpServiceTest : public ::testing::Test {
       if (equals != std::string_view::npos) told[std::string(line.substr(0, equals))] = line.substr(equals + 1);
     }
     return told;
+  }
+
+  // A guest needs the router's advertisement before it asks.
+  bool has_router(const std::string& guest) {
+    return wait([&] {
+      return run({"ip", "-n", guest, "-6", "route", "show", "default"}).output.find("via fe80") != std::string::npos;
+    });
+  }
+
+  // What DHCPv6 tells, by dhclient's names. `identifier`: the kind of DUID, "LL" or "LLT"; a system just installed has
+  // a new one.
+  std::map<std::string, std::string> lease6(const std::string& guest, const std::string& identifier) {
+    const std::string file = directory_.file("lease6." + guest);
+    const std::string pid_file = directory_.file("dhclient.pid");
+    const std::string leases = directory_.file("leases6");
+    (void)os::remove_file(file);
+    (void)os::remove_file(leases);
+    const std::string config = directory_.write("dhclient.conf", "timeout 15;\n");
+    auto outcome = os::run({.arguments = {"ip",     "netns", "exec",         guest,  "dhclient",
+                                          "-6",     "-1",    "-v",           "-D",   identifier,
+                                          "-cf",    config,  "-lf",          leases, "-pf",
+                                          pid_file, "-sf",   client_script_, "-e",   "LEASE_FILE=" + file,
+                                          "eth0"},
+                            .timeout = std::chrono::seconds(30)});
+    if (const auto client = os::read_file(pid_file)) ::kill(std::atoi(client->c_str()), SIGKILL);
+    return told_in(file, outcome);
   }
 
   static inline bool entered_ = false;
@@ -278,26 +319,68 @@ TEST_F(DhcpServiceTest, TheDatastoresAbsenceChangesNothing) {
 }
 
 TEST_F(DhcpServiceTest, IPv6GuestsGetARouterAndTheirAddress) {
-  store_.write(kSubnet6Key,
-               R"({"network_id": "net-one-0000", "cidr": "fd00:28::/64", "host_routes": [], "gateway_ip": "fd00:28::1",
-    "dns_servers": ["fd00::53"], "ipv6_ra_mode": "dhcpv6-stateful", "ipv6_address_mode": "dhcpv6-stateful"})");
+  store_.write(kSubnet6Key, kSubnet6);
   put("g1", kMac1, R"("fd00:28::2/128")");
   plug("g1", kMac1);
   start();
   ASSERT_TRUE(wait([this] { return serves("[fd00:28::2]"); }));
-  const std::string config = directory_.write("dhclient.conf", "timeout 15;\n");
-  EXPECT_TRUE(wait([&] {
-    return run({"ip", "-n", "g1", "-6", "route", "show", "default"}).output.find("via fe80") != std::string::npos;
-  })) << "no router advertisement";
-  const auto outcome =
-      run({"ip", "netns", "exec", "g1", "dhclient", "-6", "-1", "-v", "-cf", config, "-lf", directory_.file("leases6"),
-           "-pf", directory_.file("dhclient.pid"), "-sf", "/bin/true", "eth0"});
-  EXPECT_THAT(outcome.errors + outcome.output, HasSubstr("fd00:28::2"));
-  const auto client = os::read_file(directory_.file("dhclient.pid"));
-  if (client) ::kill(std::atoi(client->c_str()), SIGKILL);
-  const auto leases = os::read_file(directory_.file("leases6"));
-  ASSERT_TRUE(leases);
-  EXPECT_THAT(*leases, HasSubstr("iaaddr fd00:28::2"));
+  EXPECT_TRUE(has_router("g1"));
+  auto told = lease6("g1", "LL");
+  EXPECT_EQ(told["new_ip6_address"], "fd00:28::2");
+  EXPECT_EQ(told["new_dhcp6_name_servers"], "fd00::53");
+}
+
+// Nova's rebuild: the same port with a new tap, and a system that calls itself something else. dnsmasq gives no address
+// to one while another's lease lasts, which is a day.
+TEST_F(DhcpServiceTest, ARebuiltGuestHasItsIPv6AddressAtOnce) {
+  store_.write(kSubnet6Key, kSubnet6);
+  put("g1", kMac1, R"("fd00:28::2/128")");
+  plug("g1", kMac1);
+  start();
+  ASSERT_TRUE(wait([this] { return serves("[fd00:28::2]"); }));
+  ASSERT_TRUE(has_router("g1"));
+  ASSERT_EQ(lease6("g1", "LL")["new_ip6_address"], "fd00:28::2");
+  const pid_t before = server();
+  EXPECT_THAT(state_file("leases"), HasSubstr("fd00:28::2"));
+  ASSERT_TRUE(run({"ip", "link", "del", "tapg1"}).ok());
+  service_->set_link("tapg1", std::nullopt);
+  wire("g1", kMac1);
+  ASSERT_TRUE(wait([&] { return server() != 0 && server() != before; }));
+  EXPECT_THAT(state_file("leases"), testing::Not(HasSubstr("fd00:28::2")));
+  ASSERT_TRUE(has_router("g1"));
+  EXPECT_EQ(lease6("g1", "LLT")["new_ip6_address"], "fd00:28::2");
+}
+
+TEST_F(DhcpServiceTest, APortsOwnOptionsReachItAloneAndABadOneNobody) {
+  store_.write(kSubnetKey, subnet("8.8.8.8"));
+  store_.write(kSubnet6Key, kSubnet6);
+  put("g1", kMac1, R"("10.28.0.2/32","fd00:28::2/128")",
+      R"([{"name":"dns-server","value":"192.0.2.7,192.0.2.8","ip_version":4},{"name":"66","value":"boot.example","ip_version":4},)"
+      R"({"name":"mtu","value":"no number","ip_version":4},{"name":"tag:!ipxe,67","value":"a.kpxe","ip_version":4},)"
+      R"({"name":"dns-server","value":"fd00::7","ip_version":6}])");
+  put("g2", kMac2, R"("10.28.0.3/32")");
+  plug("g1", kMac1);
+  plug("g2", kMac2);
+  start();
+  ASSERT_TRUE(wait([this] { return serves("10.28.0.2") && serves("10.28.0.3"); }));
+  auto told = lease("g1");
+  EXPECT_EQ(told["ip"], "10.28.0.2");
+  EXPECT_EQ(told["dns"], "192.0.2.7 192.0.2.8");
+  EXPECT_EQ(told["tftp"], "boot.example");
+  EXPECT_EQ(told["boot_file"] + told["bootfile"], "a.kpxe");
+  EXPECT_EQ(told["router"], "10.28.0.1");
+  auto other = lease("g2");
+  EXPECT_EQ(other["dns"], "8.8.8.8");
+  EXPECT_EQ(other["tftp"], "");
+  EXPECT_EQ(other["mtu"], "1480");
+  ASSERT_TRUE(has_router("g1"));
+  EXPECT_EQ(lease6("g1", "LL")["new_dhcp6_name_servers"], "fd00::7");
+  // A change needs no restart.
+  const pid_t before = server();
+  put("g1", kMac1, R"("10.28.0.2/32","fd00:28::2/128")");
+  ASSERT_TRUE(wait([this] { return state_file("opts").find("192.0.2.7") == std::string::npos; }));
+  EXPECT_EQ(lease("g1")["dns"], "8.8.8.8");
+  EXPECT_EQ(server(), before);
 }
 
 }  // namespace

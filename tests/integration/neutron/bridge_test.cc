@@ -219,6 +219,7 @@ TEST_F(BridgeTest, CommandLineResync) {
   const auto nobody = os::run({.arguments = {PERCALECTL, "neutron", "resync", "--socket", "/nonexistent"}});
   EXPECT_EQ(nobody->status, 1);
   EXPECT_THAT(nobody->errors, HasSubstr("is percale-neutron running"));
+  EXPECT_EQ(json::parse(nobody->output).at("ok"), false);
 }
 
 TEST_F(BridgeTest, EtcdAwayIsSaidAndRepaired) {
@@ -297,6 +298,50 @@ TEST_F(BridgeTest, RegionsKeepApart) {
   EXPECT_TRUE(client_->get("/calico/dhcp/v2/region-east/subnet/sub"));
   // Left over from before there was a region.
   EXPECT_TRUE(eventually([&] { return !client_->get(neutron::Region::make("")->policy_key("legacy")); }));
+}
+
+// Upstream's driver of a region removes what is without region.
+TEST_F(BridgeTest, TwoRegionsAndANeutronWithoutOneShareAnEtcd) {
+  neutron_.put(neutron_.ports, "p1", make_port("p1", "h1"));
+  start_bridge();
+  start_worker();
+  ASSERT_TRUE(eventually([&] { return differences().empty(); })) << differences();
+  struct Other {
+    Other(const std::string& etcd, const std::string& name)
+        : region(*neutron::Region::make(name)),
+          bridge(etcd, "openstack_region = " + name + "\nelector_name = " + name + "\nresync_interval_secs = 0\n") {}
+    neutron::Region region;
+    BridgeProcess bridge;
+    FakeNeutron neutron;
+    std::unique_ptr<FakeWorker> worker;
+  };
+  std::vector<std::unique_ptr<Other>> others;
+  for (const std::string name : {"east", "west"}) {
+    others.push_back(std::make_unique<Other>(etcd_.url(), name));
+    Other& other = *others.back();
+    other.neutron.put(other.neutron.networks, "net", make_network("net", name));
+    other.neutron.put(other.neutron.security_groups, "g-" + name, make_group("g-" + name, "web"));
+    other.neutron.put(other.neutron.subnets, "sub", make_subnet("sub", "net", "10.66.0.1"));
+    other.neutron.put(other.neutron.ports, "p-" + name, make_port("p-" + name, "h1"));
+    other.worker = std::make_unique<FakeWorker>(
+        other.bridge.socket(), 2, [&other](const json::object& call) -> std::optional<std::string> {
+          return call.at("call") == "list" ? json::serialize(other.neutron.read(call.at("spec").as_object())) : "{}";
+        });
+  }
+  for (const auto& other : others) {
+    ASSERT_TRUE(eventually([&] { return other->bridge.ask("GET", "/v1/status").at("leader") == true; }));
+    const json::object result = other->bridge.ask("POST", "/v1/resync");
+    EXPECT_EQ(result.at("ok"), true) << json::serialize(result);
+    EXPECT_THAT(json::serialize(result.at("warnings")), HasSubstr("another Neutron without openstack_region"));
+  }
+  EXPECT_EQ(differences(), "");
+  EXPECT_TRUE(resync().at("differences").as_array().empty());
+  for (const auto& other : others) {
+    EXPECT_TRUE(other->bridge.ask("POST", "/v1/resync").at("differences").as_array().empty());
+    EXPECT_TRUE(client_->get(other->region.subnet_prefix() + "sub"));
+    EXPECT_EQ(client_->list(other->region.endpoint_prefix())->items.size(), 1u);
+    EXPECT_EQ(client_->list(other->region.policy_prefix() + "ossg.")->items.size(), 1u);
+  }
 }
 
 TEST_F(BridgeTest, BadRequestsAreAnswered) {
