@@ -94,7 +94,7 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
   if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened)
     return base::fail(std::move(opened).error());
-  const render::TunnelRules found = side->old_tunnels(render.ipip_tunnel);
+  const render::TunnelRules found = side->old_tunnels(config.address(P::kIpInIpTunnelAddr));
   render.tunnels.ipip |= found.ipip;
   render.tunnels.vxlan_v4 |= found.vxlan_v4;
   render.tunnels.vxlan_v6 |= found.vxlan_v6;
@@ -129,6 +129,9 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
 void KernelSide::order(const TunnelOrder& order) {
   const kernel::Mtus mtus = agent::mtus(config_, order.encapsulation, mtu_at_start_);
   dataplane::TunnelSettings settings = tunnel_settings(config_, order.encapsulation, mtus);
+  settings.ipip_address = order.ipip_address;
+  settings.vxlan_address_v4 = order.vxlan_address_v4;
+  settings.vxlan_address_v6 = order.vxlan_address_v6;
   const std::uint32_t largest = settings.any() ? mtus.workload : 0;
   plane_->set_tunnels(std::move(settings), largest, order.number);
   kernel::HostSettings host;

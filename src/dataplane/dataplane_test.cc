@@ -282,7 +282,6 @@ TEST(Dataplane, ARefusedRuleIsLoggedOnce) {
 // Rules first, then the device, then time for the others, then BIRD; and all of it back.
 TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
   World w;
-  w.settings.render.ipip_tunnel = *base::parse_address("10.65.9.1");
   w.make();
   w.devices.devices["tap1"] = {
       .name = "tap1", .index = 7, .kind = reconcile::DeviceKind::kOther, .up = true, .mtu = 1500, .addresses = {}};

@@ -76,6 +76,7 @@ void Tunnels::change(TunnelSettings settings) {
 void Tunnels::begin_use(Device& device) {
   device.wanted = true;
   device.coming = true;
+  device.address_due = clock_.now() + kAddressDue;
   device.look = true;
   device.lingers = false;
   device.retire_at.reset();
@@ -103,7 +104,12 @@ void Tunnels::end_use(Device& device) {
 
 render::TunnelRules Tunnels::rules() const {
   const auto needed = [this](Index index) { return devices_[index].wanted || devices_[index].lingers; };
-  return {.ipip = needed(kIpip), .vxlan_v4 = needed(kVxlanV4), .vxlan_v6 = needed(kVxlanV6)};
+  return {.ipip = needed(kIpip),
+          .vxlan_v4 = needed(kVxlanV4),
+          .vxlan_v6 = needed(kVxlanV6),
+          .ipip_address = settings_.ipip_address.has_value(),
+          .vxlan_address_v4 = settings_.vxlan_address_v4.has_value(),
+          .vxlan_address_v6 = settings_.vxlan_address_v6.has_value()};
 }
 
 bool Tunnels::guard(render::TunnelRules rules) {
@@ -233,6 +239,8 @@ kernel::ApplyReport Tunnels::apply() {
   for (Device& device : devices_) {
     if (device.wanted) {
       bring_up(device, report);
+      const base::Instant now = clock_.now();
+      if (device.state == State::kWaiting && now < device.address_due) not_before(report, device.address_due - now);
     } else {
       retire(device, report);
     }
@@ -255,7 +263,9 @@ std::string Tunnels::missing_for(const Device& device) const {
   const Side& mine = side(device.family);
   if (device.vxlan && !mine.host) return "this Node has no address in the datastore (spec.bgp)";
   if (device.vxlan && !mine.parent) return "no interface has this Node's address " + base::to_string(*mine.host);
-  return "this Node has no tunnel address yet; 'percalectl node init' gives it one";
+  return "this Node has no tunnel address yet; if it stays so, does a pool with that mode allow the use Tunnel, and "
+         "select "
+         "this node?";
 }
 
 void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
@@ -339,6 +349,7 @@ void Tunnels::tell(Device& device, State state, const std::string& reason) {
 
 bool Tunnels::ready() const {
   for (const Device& device : devices_) {
+    if (device.wanted && device.state == State::kWaiting && clock_.now() < device.address_due) return false;
     if (!device.wanted || device.state == State::kWaiting || device.state == State::kFailed) continue;
     const auto there = links_.find(device.name);
     if (device.state != State::kUp || there == links_.end() || !there->second.running || held(device.name))

@@ -42,6 +42,8 @@ namespace dataplane {
 
 class Tunnels {
  public:
+  // So long BIRD waits for a device that has no address yet: whoever keeps addresses hears of a pool when we do.
+  static constexpr base::Duration kAddressDue = std::chrono::seconds(5);
   static constexpr base::Duration kListenFirst = std::chrono::seconds(3);
   static constexpr base::Duration kHandOver = std::chrono::seconds(10);
   static constexpr base::Duration kLinger = std::chrono::seconds(30);
@@ -58,7 +60,7 @@ class Tunnels {
   Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock& clock, base::Log& log,
           base::MetricRegistry& metrics);
 
-  // Another set of tunnels, or other sizes. Addresses and names stay as they were.
+  // Another set of tunnels, other sizes or addresses. Names stay as they were.
   void change(TunnelSettings settings);
   // Whose packets the rules have to take, from known hosts only: those of devices in use and of devices that linger.
   render::TunnelRules rules() const;
@@ -90,6 +92,7 @@ class Tunnels {
     State state = State::kUnknown;
     bool look = true;                            // may differ from what is wanted
     bool coming = false;                         // wanted of late; has not begun to listen
+    base::Instant address_due{};                 // what it waits for should be there by then
     std::optional<base::Instant> listens_until;  // routes wait
     std::optional<base::Instant> retire_at;
     std::string told;  // the last reason why it is not there

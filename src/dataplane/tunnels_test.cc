@@ -393,15 +393,41 @@ TEST(Tunnels, AKernelWithoutIpipIsSaidOnceWithTheRemedyAndHoldsUpNothing) {
   EXPECT_THAT(w.metrics.text(), HasSubstr("percale_tunnel_up{device=\"tunl0\"} 1\n"));
 }
 
+TEST(Tunnels, AnAddressThatComesAMomentLaterIsWaitedFor) {
+  World w(false, true);
+  const auto own = std::exchange(w.settings.ipip_address, std::nullopt);
+  w.start();
+  (void)w.turn();
+  EXPECT_FALSE(w.tunnels->ready()) << "BIRD would send into a tunnel that is not there";
+  w.settings.ipip_address = own;
+  w.change();
+  (void)w.turn();
+  (void)w.turn();
+  EXPECT_TRUE(w.tunnels->rules().ipip_address);
+  EXPECT_FALSE(w.tunnels->ready()) << "the device listens first";
+  w.settle();
+  EXPECT_TRUE(w.tunnels->ready());
+  w.settings.ipip_address = address("10.65.0.9");
+  w.change();
+  (void)w.turn();
+  EXPECT_TRUE(w.tunnels->ready()) << "only the address is exchanged";
+  const auto device = w.devices.read("tunl0");
+  ASSERT_TRUE(device && *device);
+  EXPECT_EQ((*device)->addresses, std::vector{base::Prefix::host(address("10.65.0.9"))});
+}
+
 TEST(Tunnels, WhatIsMissingIsSaid) {
   World w;
   w.settings.vxlan_address_v4.reset();
   w.start();
   w.turn();
-  EXPECT_TRUE(w.tunnels->ready());
+  EXPECT_FALSE(w.tunnels->ready());
+  w.loop.advance(Tunnels::kAddressDue);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready()) << "it holds up nothing for long";
   EXPECT_THAT(w.devices.log, IsEmpty());
   ASSERT_FALSE(w.log.lines.empty());
-  EXPECT_THAT(w.log.lines.back(), HasSubstr("percalectl node init"));
+  EXPECT_THAT(w.log.lines.back(), HasSubstr("no tunnel address yet"));
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ void TunnelKeeper::handle(const store::StoreEvent& event) {
   }
   if (!relevant || !in_sync_) return;
   retry_ = kFirstRetry;
-  look_after(kSpread);
+  look_after(kEarliest + part_of(kSpread, jitter_()));
 }
 
 // Whether it is about us: other nodes' names may begin with ours.
@@ -80,10 +80,10 @@ bool TunnelKeeper::take(const std::string& key, const std::string* value) {
   return true;
 }
 
-void TunnelKeeper::look_after(base::Duration within) {
+void TunnelKeeper::look_after(base::Duration delay) {
   if (waiting_) loop_.cancel(timer_);
   waiting_ = true;
-  timer_ = loop_.after(part_of(within, jitter_()), [this] {
+  timer_ = loop_.after(delay, [this] {
     waiting_ = false;
     look();
   });
@@ -113,12 +113,7 @@ void TunnelKeeper::failed(const base::Error& error) {
                  {{"node", node_}});
     last_problem_ = error.text();
   }
-  // From half of it to all.
-  timer_ = loop_.after(retry_ / 2 + part_of(retry_ / 2, jitter_()), [this] {
-    waiting_ = false;
-    look();
-  });
-  waiting_ = true;
+  look_after(retry_ / 2 + part_of(retry_ / 2, jitter_()));
   retry_ = std::min(retry_ * 2, kLastRetry);
 }
 

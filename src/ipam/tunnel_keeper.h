@@ -27,6 +27,8 @@ namespace ipam {
 
 class TunnelKeeper {
  public:
+  // Before that every host has heard of the pool itself, and goes over to the other way without this node's address.
+  static constexpr base::Duration kEarliest = std::chrono::milliseconds(200);
   static constexpr base::Duration kSpread = std::chrono::seconds(1);
   static constexpr base::Duration kFirstRetry = std::chrono::seconds(1);
   static constexpr base::Duration kLastRetry = std::chrono::seconds(60);
@@ -45,7 +47,7 @@ class TunnelKeeper {
  private:
   void handle(const store::StoreEvent& event);
   bool take(const std::string& key, const std::string* value);
-  void look_after(base::Duration within);
+  void look_after(base::Duration delay);
   void look();
   void failed(const base::Error& error);
 
