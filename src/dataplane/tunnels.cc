@@ -283,7 +283,8 @@ void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
   }
   device.look = false;
   // Made again later, others have gone on sending: only when it comes into use it may be ahead of them.
-  if (std::exchange(device.coming, false) || (*is_new && before == State::kUnknown)) {
+  const bool first = before == State::kUnknown || before == State::kWaiting;
+  if (std::exchange(device.coming, false) || (*is_new && first)) {
     device.listens_until = clock_.now() + kListenFirst;
   }
   tell(device, State::kUp, {});
