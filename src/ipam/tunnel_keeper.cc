@@ -18,7 +18,8 @@ base::Duration part_of(base::Duration whole, double part) {
 }  // namespace
 
 TunnelKeeper::TunnelKeeper(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, std::string node,
-                           std::function<double()> jitter, std::function<void(base::Duration)> pause)
+                           std::function<double()> jitter, std::function<void(base::Duration)> pause,
+                           base::Duration keep)
     : loop_(loop),
       log_(log),
       node_(std::move(node)),
@@ -26,6 +27,7 @@ TunnelKeeper::TunnelKeeper(base::Loop& loop, base::Log& log, base::MetricRegistr
       pool_prefix_(model::resource_prefix(model::kinds::kIpPool)),
       jitter_(std::move(jitter)),
       pause_(std::move(pause)),
+      keep_(keep),
       changes_(
           metrics.counter("percale_tunnel_address_changes", "Tunnel addresses of this node assigned or released.")),
       failures_(metrics.counter("percale_tunnel_address_failures",
@@ -95,8 +97,19 @@ void TunnelKeeper::look() {
     return failed(base::Error::invalid("an IP pool cannot be read; write it again with percalectl, or delete it",
                                        *unreadable_.begin()));
   }
-  const auto changes = ensure_tunnel_addresses(*ipam_, node_);
+  std::set<std::string, std::less<>> kept;
+  base::Duration next = keep_;
+  const auto changes = ensure_tunnel_addresses(*ipam_, node_, [&](std::string_view kind) {
+    const base::Instant since = unneeded_.try_emplace(std::string(kind), loop_.now()).first->second;
+    const base::Duration left = since + keep_ - loop_.now();
+    if (left <= base::Duration::zero()) return false;
+    next = std::min(next, left);
+    kept.emplace(kind);
+    return true;
+  });
   if (!changes) return failed(changes.error());
+  std::erase_if(unneeded_, [&kept](const auto& entry) { return !kept.contains(entry.first); });
+  if (!kept.empty()) look_after(next + part_of(kSpread, jitter_()));
   retry_ = kFirstRetry;
   last_problem_.clear();
   for (const TunnelChange& change : *changes) {
