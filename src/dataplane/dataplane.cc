@@ -164,6 +164,7 @@ void Dataplane::follow_tunnels(render::TunnelRules now) {
   if (now == tunnel_rules_) return;
   tunnel_rules_ = now;
   tunnel_rules_since_ = last_turn_ + 1;
+  if (tunnels_) tunnels_->unguard(now);
   take(renderer_.set_tunnels(now));
   schedule();
 }

@@ -121,6 +121,12 @@ bool Tunnels::guard(render::TunnelRules rules) {
   return std::ranges::count_if(devices_, waits) < waiting;
 }
 
+void Tunnels::unguard(const render::TunnelRules& but) {
+  guarded_.ipip &= but.ipip;
+  guarded_.vxlan_v4 &= but.vxlan_v4;
+  guarded_.vxlan_v6 &= but.vxlan_v6;
+}
+
 bool Tunnels::guarded(const Device& device) const {
   return device.vxlan ? guarded_.vxlan(device.family) : guarded_.ipip;
 }

@@ -72,6 +72,8 @@ class Tunnels {
   render::TunnelRules rules() const;
   // These rules are in the kernel. True if a device has waited for them: it comes up at the next apply().
   bool guard(render::TunnelRules rules);
+  // From now on rules may be on their way out of the kernel that are not among these.
+  void unguard(const render::TunnelRules& but);
 
   void update(const calc::Changes& changes, bool snapshot);
   void link(const kernel::Link& link);
