@@ -342,10 +342,11 @@ std::vector<std::string> Lab::environment() const {
 
 std::vector<std::string> Lab::agent_environment(const Host& host) const {
   std::vector<std::string> all = environment();
-  for (const char* entry : {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
-                            "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
-                            "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
-                            "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
+  for (const char* entry :
+       {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
+        "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
+        "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
+        "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false", "FELIX_TUNNELADDRESSMODE=Enabled"}) {
     all.emplace_back(entry);
   }
   all.push_back("FELIX_ETCDENDPOINTS=" + etcd_url());
