@@ -10,11 +10,19 @@
 namespace agent {
 namespace {
 
-// Calico's names for the kinds of input, in the order of model::Update.
-constexpr std::array kUpdateTypes = {
-    "WorkloadEndpointKey", "HostEndpointKey", "NetworkSetKey", "PolicyKey",    "TierKey",
-    "ProfileKey",          "IPPoolKey",       "NodeKey",       "IPAMBlockKey", "ResourceKey"};
-static_assert(kUpdateTypes.size() == std::variant_size_v<model::Update>);
+// Calico's names for the kinds of input, in the order of model::Update. It makes several inputs of some objects.
+constexpr std::array<std::array<const char*, 3>, std::variant_size_v<model::Update>> kUpdateTypes = {{
+    {"WorkloadEndpointKey"},
+    {"HostEndpointKey"},
+    {"NetworkSetKey"},
+    {"PolicyKey"},
+    {"TierKey"},
+    {"ProfileRulesKey", "ProfileLabelsKey", "ResourceKey"},
+    {"IPPoolKey"},
+    {"HostIPKey", "ResourceKey"},
+    {"BlockKey"},
+    {"ResourceKey"},
+}};
 
 // How far the datastore has been read; the values of felix_resync_state.
 enum class ResyncState { kWaiting = 1, kInProgress = 2, kInSync = 3 };
@@ -74,11 +82,17 @@ struct Intake::Metrics {
         local_endpoints(r.gauge("felix_active_local_endpoints", "Endpoints of this host.")),
         local_policies(r.gauge("felix_active_local_policies", "Policies that apply to endpoints of this host.")),
         local_sets(r.gauge("felix_active_local_selectors", "IP sets that policies of this host use.")),
+        cluster_all_hosts(r.gauge("felix_cluster_num_hosts", "Hosts that a Node or an endpoint names.")),
         cluster_workloads(r.gauge("felix_cluster_num_workload_endpoints", "Workload endpoints of all hosts.")),
         cluster_hosts(r.gauge("felix_cluster_num_host_endpoints", "Host endpoints of all hosts.")),
         cluster_tiers(r.gauge("felix_cluster_num_tiers", "Tiers in the datastore.")),
         cluster_policies(r.gauge("felix_cluster_num_policies", "Policies in the datastore.")),
         cluster_profiles(r.gauge("felix_cluster_num_profiles", "Profiles in the datastore.")),
+        index_filed(selectors(r, "true")),
+        index_unfiled(selectors(r, "false")),
+        index_matches(evaluations(r, "true")),
+        index_misses(evaluations(r, "false")),
+        registry(r),
         index_items(r.gauge("felix_label_index_num_endpoints", "Endpoints and network sets that IP sets are made of.")),
         bad_objects(r.gauge("percale_bad_objects", "Objects in the datastore that cannot be used as they are.")),
         connected(r.gauge("percale_datastore_connected", "1 while the datastore is reachable.")),
@@ -87,10 +101,22 @@ struct Intake::Metrics {
         receive(base::path_summary(r, "receive")),
         decode(base::path_summary(r, "decode")),
         calculate(base::path_summary(r, "calculate")) {
-    for (const char* type : kUpdateTypes) {
-      updates.push_back(
-          r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
+    for (std::size_t kind = 0; kind < kUpdateTypes.size(); ++kind) {
+      for (const char* type : kUpdateTypes[kind]) {
+        if (type == nullptr) continue;
+        updates[kind].push_back(
+            r.counter("felix_calc_graph_updates_processed", "Changes of the datastore, by kind.", {{"type", type}}));
+      }
     }
+  }
+  static base::Gauge selectors(base::MetricRegistry& r, const char* filed) {
+    return r.gauge("felix_label_index_num_active_selectors",
+                   "Selectors of IP sets, by whether only holders of some label are looked at for them.",
+                   {{"optimized", filed}});
+  }
+  static base::Counter evaluations(base::MetricRegistry& r, const char* result) {
+    return r.counter("felix_label_index_selector_evals",
+                     "Evaluations of a selector of an IP set for a group of equal endpoints.", {{"result", result}});
   }
 
   void count(const calc::Output& output) {
@@ -107,12 +133,29 @@ struct Intake::Metrics {
   }
   void count(const calc::CloudCounts& counts) {
     const auto set = [](base::Gauge& gauge, std::size_t value) { gauge.set(static_cast<double>(value)); };
+    set(cluster_all_hosts, counts.hosts);
     set(cluster_workloads, counts.workload_endpoints);
     set(cluster_hosts, counts.host_endpoints);
     set(cluster_tiers, counts.tiers);
     set(cluster_policies, counts.policies);
     set(cluster_profiles, counts.profiles);
     set(index_items, counts.workload_endpoints + counts.host_endpoints + counts.network_sets);
+  }
+  // The index counts for itself: it evaluates millions of times while the datastore is read.
+  void count(const calc::IndexWork& now) {
+    index_filed.set(static_cast<double>(now.filed));
+    index_unfiled.set(static_cast<double>(now.unfiled));
+    index_matches.add(now.matches - counted.matches);
+    index_misses.add(now.misses - counted.misses);
+    for (std::size_t scan = 0; scan < now.scans.size(); ++scan) {
+      if (now.scans[scan] == counted.scans[scan]) continue;
+      registry
+          .counter("felix_label_index_strategy_evals",
+                   "Searches for the endpoints of a new IP set, by what was searched.",
+                   {{"strategy", std::string(calc::kIndexScanNames[scan])}})
+          .add(now.scans[scan] - counted.scans[scan]);
+    }
+    counted = now;
   }
   void state(ResyncState now) { resync_state.set(static_cast<double>(now)); }
 
@@ -123,11 +166,18 @@ struct Intake::Metrics {
   base::Gauge local_endpoints;
   base::Gauge local_policies;
   base::Gauge local_sets;
+  base::Gauge cluster_all_hosts;
   base::Gauge cluster_workloads;
   base::Gauge cluster_hosts;
   base::Gauge cluster_tiers;
   base::Gauge cluster_policies;
   base::Gauge cluster_profiles;
+  base::Gauge index_filed;
+  base::Gauge index_unfiled;
+  base::Counter index_matches;
+  base::Counter index_misses;
+  base::MetricRegistry& registry;
+  calc::IndexWork counted;
   base::Gauge index_items;
   base::Gauge bad_objects;
   base::Gauge connected;
@@ -135,7 +185,7 @@ struct Intake::Metrics {
   base::Summary receive;
   base::Summary decode;
   base::Summary calculate;
-  std::vector<base::Counter> updates;
+  std::array<std::vector<base::Counter>, std::variant_size_v<model::Update>> updates;
   LocalObjects local;
 };
 
@@ -274,7 +324,7 @@ void Intake::decode(const store::KeyValue& item, bool removed) {
   note_problems(item.key, removed, decoded_.diagnostics);
   const auto has_value = [](const auto& change) { return change.value.has_value(); };
   for (model::Update& update : decoded_.updates) {
-    metrics_->updates[update.index()].add();
+    for (base::Counter& counter : metrics_->updates[update.index()]) counter.add();
     if (decoded_.refused && !std::visit(has_value, update)) {
       keep(update);
     } else {
@@ -359,6 +409,7 @@ void Intake::take_document(const model::DocumentChange& change) {
 void Intake::flush() {
   std::optional<calc::Output> output = calculator_.flush();
   metrics_->count(calculator_.counts());
+  metrics_->count(calculator_.index_work());
   note_calculation_problems();
   if (!output) return;
   metrics_->count(*output);

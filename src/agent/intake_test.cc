@@ -97,9 +97,39 @@ TEST(Intake, SnapshotThenDeltas) {
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_active_local_endpoints 0\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_resync_state 3\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_cluster_num_workload_endpoints 1\n"));  // that of h2
+  EXPECT_THAT(f.metrics.text(), HasSubstr("felix_cluster_num_hosts 1\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_label_index_num_endpoints 1\n"));
   EXPECT_THAT(f.metrics.text(), HasSubstr("felix_calc_graph_updates_processed{type=\"WorkloadEndpointKey\"} 3\n"));
   EXPECT_TRUE(f.leaves.empty());
+}
+
+// Names and labels are those that dashboards made for Calico ask for.
+TEST(Intake, CountsAsCalicoDoes) {
+  Fixture f;
+  f.start({{endpoint_key("h1"), endpoint("h1")},
+           {kRoot + "profiles/p", R"({"metadata":{"name":"p"},"spec":{}})"},
+           {kRoot + "nodes/h2", R"({"metadata":{"name":"h2"},"spec":{"bgp":{"ipv4Address":"192.0.2.2/24"}}})"},
+           {kRoot + "globalnetworkpolicies/default.g",
+            R"x({"metadata":{"name":"default.g"},"spec":{"selector":"all()","types":["Ingress"],"ingress":[)x"
+            R"x({"action":"Allow","source":{"selector":"projectcalico.org/namespace == 'openstack'"}},)x"
+            R"x({"action":"Allow","source":{"selector":"!has(other)"}}]}})x"}});
+  const std::string text = f.metrics.text();
+  for (const char* line : {
+           "felix_cluster_num_hosts 2\n",
+           "felix_cluster_num_profiles 2\n",
+           "felix_label_index_num_active_selectors{optimized=\"true\"} 1\n",
+           "felix_label_index_num_active_selectors{optimized=\"false\"} 1\n",
+           "felix_label_index_selector_evals{result=\"true\"} 2\n",
+           "felix_label_index_selector_evals{result=\"false\"} 0\n",
+           "felix_label_index_strategy_evals{strategy=\"endpoint-single-value\"} 1\n",
+           "felix_label_index_strategy_evals{strategy=\"endpoint-full-scan\"} 1\n",
+           "felix_calc_graph_updates_processed{type=\"ProfileRulesKey\"} 1\n",
+           "felix_calc_graph_updates_processed{type=\"HostIPKey\"} 1\n",
+           "felix_calc_graph_updates_processed{type=\"PolicyKey\"} 1\n",
+           "felix_calc_graph_updates_processed{type=\"BlockKey\"} 0\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
 }
 
 TEST(Intake, AnOutageChangesNothingAndCompactionLosesNothing) {

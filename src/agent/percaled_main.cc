@@ -19,6 +19,7 @@
 #include "agent/startup.h"
 #include "os/event_loop.h"
 #include "os/log.h"
+#include "os/memory.h"
 #include "os/notify.h"
 #include "os/signals.h"
 
@@ -171,6 +172,7 @@ int run(int argc, char** argv) noexcept {
     std::fputs(out.c_str(), stdout);
     return status;
   }
+  os::return_freed_memory();
   os::ignore_sigpipe();
   os::LogSettings early;
   early.screen = config::early_log_level(environment);

@@ -29,7 +29,8 @@ std::string numbered(std::string_view text, std::uint64_t n) { return std::strin
 // One run: its names, its calculator, its stop watch.
 class Bench {
  public:
-  Bench() : heap_before_(heap_mb()) {}
+  explicit Bench(RouteSource routes = RouteSource::kNone)
+      : heap_before_(heap_mb()), calculator_(std::string(kHere), routes) {}
 
   base::Symbol sym(std::string_view text) { return interner_.intern(text); }
   model::Label label(std::string_view name, std::string_view value) { return {sym(name), sym(value)}; }
@@ -87,7 +88,7 @@ class Bench {
   double seconds_ = 0;
   base::Interner interner_;
   model::SelectorCache selectors_{interner_};
-  Calculator calculator_{std::string(kHere)};
+  Calculator calculator_;
 };
 
 model::Update workload(Bench& bench, std::uint64_t i, bool local, model::Labels labels, base::Symbol profile) {
@@ -298,7 +299,8 @@ struct IndexBench {
   base::Interner interner;
   model::SelectorCache selectors{interner};
   ProfileLabels profiles;
-  SetIndex index{profiles};
+  HostCensus census;
+  SetIndex index{profiles, census};
   Changes sink;
 
   base::Symbol sym(std::string_view text) { return interner.intern(text); }
@@ -329,7 +331,8 @@ void workload_update(benchmark::State& state) {
   for (std::uint64_t i = 0; i < 100'000; ++i) members.push_back(bench.member(i, i % sets));
   std::uint64_t i = 0;
   for (auto _ : state) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, members[i % members.size()]);
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    members[i % members.size()]);
     ++i;
   }
 }
@@ -343,7 +346,8 @@ void parent_update(benchmark::State& state) {
         selector_set({bench.selectors.parse("from-profile == '" + std::to_string(i) + "'").value(), {}}));
   }
   for (std::uint64_t i = 0; i < endpoints; ++i) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.member(i, i % 10));
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    bench.member(i, i % 10));
   }
   bench.collect();
   std::uint64_t i = 0;
@@ -361,7 +365,8 @@ void selector_update(benchmark::State& state) {
   IndexBench bench;
   const auto endpoints = static_cast<std::uint64_t>(state.range(0));
   for (std::uint64_t i = 0; i < endpoints; ++i) {
-    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.member(i, i % 10));
+    bench.index.put(model::WorkloadEndpointKey{bench.sym("ns"), numbered("workload-", i)}, bench.sym("node"),
+                    bench.member(i, i % 10));
   }
   std::uint64_t i = 0;
   for (auto _ : state) {
@@ -378,6 +383,44 @@ BENCHMARK(selector_update)
     ->Arg(10'000)
     ->Arg(100'000)
     ->Unit(benchmark::kMicrosecond);
+
+// A host that makes the routes to every guest of the cloud itself (VXLAN with OpenStack); beside it, in the same run,
+// one that leaves them to BIRD. What a route costs is the difference.
+void routes_to_guests(benchmark::State& state, RouteSource source) {
+  constexpr std::uint64_t kNodes = 1'000, kGuests = 50'000;
+  for (auto _ : state) {
+    Bench bench(source);
+    bench.feed(1, [](std::uint64_t) -> model::Update {
+      model::IpPool pool;
+      pool.cidr = base::Prefix{base::IpAddress::v4(0x0A000000u), 8};
+      pool.vxlan = model::EncapMode::kAlways;
+      return model::IpPoolChange{{"guests"}, pool};
+    });
+    bench.feed(kNodes, [&](std::uint64_t i) -> model::Update {
+      model::Node node;
+      node.bgp_ipv4 = base::Prefix{base::IpAddress::v4(0xAC100000u + static_cast<std::uint32_t>(i)), 16};
+      node.host_ipv4 = node.bgp_ipv4->address;
+      return model::NodeChange{{bench.sym(numbered("node-", i))}, std::move(node)};
+    });
+    bench.feed(kGuests, [&](std::uint64_t i) {
+      model::Update update = workload(bench, i, false, {}, bench.sym("none"));
+      std::get<model::WorkloadEndpointChange>(update).value->node = bench.sym(numbered("node-", i % kNodes));
+      return update;
+    });
+    state.counters["routes"] = static_cast<double>(std::get<Snapshot>(*bench.flush()).all.routes.size());
+    bench.report(state);
+  }
+}
+BENCHMARK_CAPTURE(routes_to_guests, made_here, RouteSource::kWorkloads)
+    ->Name("Routes50kMadeHere")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(routes_to_guests, left_to_bird, RouteSource::kNone)
+    ->Name("Routes50kLeftToBird")
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
 // One changed object through the whole calculation, update and flush, in a cloud of 10,000 endpoints in 1,000 groups.
 void whole_path(benchmark::State& state, bool policy) {

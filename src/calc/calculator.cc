@@ -17,6 +17,7 @@
 
 #include "calc/endpoints/local_endpoints.h"
 #include "calc/labels/profile_labels.h"
+#include "calc/network/host_census.h"
 #include "calc/network/network_table.h"
 #include "calc/policies/policy_table.h"
 #include "calc/profiles/profile_table.h"
@@ -29,11 +30,12 @@ struct Calculator::Stages {
 
   std::string hostname;
   ProfileLabels labels;
-  SetIndex sets{labels};
+  HostCensus census;
+  SetIndex sets{labels, census};
   PolicyTable policies{labels};
   ProfileTable profiles;
   LocalEndpoints locals{policies, profiles};
-  NetworkTable network;
+  NetworkTable network{census};
   RouteResolver routes;
 
   bool in_sync = false;
@@ -45,22 +47,21 @@ struct Calculator::Stages {
   }
   bool is_local(const model::HostEndpoint& endpoint) const { return endpoint.node.view() == hostname; }
 
-  template <typename Endpoint>
-  void take_endpoint(const auto& key, const std::optional<Endpoint>& value) {
-    if (!value) {
-      sets.erase(key);
-      locals.erase(key);
-      return;
-    }
-    sets.put(key, value->membership);
-    is_local(*value) ? locals.put(key, *value) : locals.erase(key);
-  }
-
   void take(model::WorkloadEndpointChange& change) {
-    change.value ? routes.put(change.key, *change.value) : routes.erase(change.key);
-    take_endpoint(change.key, change.value);
+    if (change.value) {
+      routes.put(sets.put(change.key, change.value->node, change.value->membership), *change.value);
+    } else {
+      routes.erase(sets.erase(change.key));
+    }
+    take_local(change);
   }
-  void take(model::HostEndpointChange& change) { take_endpoint(change.key, change.value); }
+  void take(model::HostEndpointChange& change) {
+    change.value ? sets.put(change.key, change.value->node, change.value->membership) : sets.erase(change.key);
+    take_local(change);
+  }
+  void take_local(const auto& change) {
+    change.value&& is_local(*change.value) ? locals.put(change.key, *change.value) : locals.erase(change.key);
+  }
   void take(model::NetworkSetChange& change) {
     change.value ? sets.put(change.key, *change.value) : sets.erase(change.key);
   }
@@ -91,8 +92,7 @@ struct Calculator::Stages {
   void take(model::DocumentChange&) {}
 
   void keep(const model::WorkloadEndpointChange& change) {
-    routes.keep(change.key);
-    sets.keep(change.key);
+    sets.keep(change.key);  // keeps its routes, too
     locals.keep(change.key);
   }
   void keep(const model::HostEndpointChange& change) {
@@ -136,7 +136,7 @@ struct Calculator::Stages {
     for (const Symbol name : policies.stale_tiers()) policies.erase_tier(name);
     for (const model::PolicyKey& key : policies.stale_policies()) policies.erase(key);
     locals.end_resync();
-    sets.end_resync();
+    for (const EndpointNumber workload : sets.end_resync()) routes.erase(workload);
     network.end_resync();
     routes.end_resync();
   }
@@ -198,13 +198,16 @@ std::optional<Output> Calculator::flush() {
 
 CloudCounts Calculator::counts() const {
   const Stages& s = *stages_;
-  return {.workload_endpoints = s.sets.workload_count(),
+  return {.hosts = s.census.hosts(),
+          .workload_endpoints = s.sets.workload_count(),
           .host_endpoints = s.sets.host_endpoint_count(),
           .network_sets = s.sets.network_set_count(),
           .tiers = s.policies.tier_count(),
           .policies = s.policies.policy_count(),
-          .profiles = s.profiles.count()};
+          .profiles = s.profiles.count() + 1};  // the built-in one, which is not stored
 }
+
+const IndexWork& Calculator::index_work() const { return stages_->sets.work(); }
 
 const std::vector<model::Diagnostic>& Calculator::problems() const { return stages_->problems; }
 

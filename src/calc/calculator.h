@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "calc/labels/index_work.h"
 #include "calc/network/route_resolver.h"
 #include "calc/output.h"
 #include "model/update.h"
@@ -27,6 +28,7 @@ namespace calc {
 
 // Of the whole cloud, for metrics.
 struct CloudCounts {
+  std::size_t hosts = 0;  // Nodes with an address, and hosts that endpoints name
   std::size_t workload_endpoints = 0;
   std::size_t host_endpoints = 0;
   std::size_t network_sets = 0;
@@ -63,6 +65,8 @@ class Calculator {
   std::optional<Output> flush();
 
   CloudCounts counts() const;
+  // Of the index that fills IP sets.
+  const IndexWork& index_work() const;
 
   // What is wrong with the objects themselves or between them, as of the last flush; sorted.
   const std::vector<model::Diagnostic>& problems() const;

@@ -361,6 +361,72 @@ TEST_F(CalculatorTest, PoolOfLowestNameCounts) {
   EXPECT_TRUE(flush().pools.at(pool.cidr).nat_outgoing);
 }
 
+TEST_F(CalculatorTest, HostsAreThoseThatNodesAndEndpointsName) {
+  const auto node = [&](std::string_view name, bool address) {
+    model::Node value;
+    if (address) value.host_ipv4 = ip("192.0.2.1");
+    calculator.update(model::NodeChange{{sym(name)}, value});
+  };
+  workload("a", "here", "10.0.0.1", {});
+  workload("b", "there", "10.0.0.2", {});
+  workload("c", "there", "10.0.0.3", {});
+  EXPECT_EQ(calculator.counts().hosts, 2u);
+  node("there", true);
+  node("else", true);
+  node("nowhere", false);
+  EXPECT_EQ(calculator.counts().hosts, 3u) << "a node without an address is none";
+  workload("b", "fourth", "10.0.0.2", {});
+  EXPECT_EQ(calculator.counts().hosts, 4u) << "same membership, another host";
+  delete_workload("b");
+  delete_workload("c");
+  EXPECT_EQ(calculator.counts().hosts, 3u) << "there is still a Node";
+  node("there", false);
+  EXPECT_EQ(calculator.counts().hosts, 2u);
+
+  calculator.resync_begin();
+  workload("a", "here", "10.0.0.1", {});
+  calculator.resync_end();
+  EXPECT_EQ(calculator.counts().hosts, 1u);
+}
+
+// The numbers of Calico's own test of these metrics, and what follows from its strategies.
+TEST_F(CalculatorTest, TheIndexCountsWhatItEvaluatesAndHowItSearches) {
+  const auto scans = [&](IndexScan scan) { return calculator.index_work().scans[static_cast<std::size_t>(scan)]; };
+  start();
+  calculator.update(model::ProfileChange{{sym("red")}, model::Profile{{}, {}, labels({{"colour", "red"}})}});
+  workload("w0", "here", "10.0.0.1", labels({{"foo", "0"}}), {sym("red")});
+  workload("w1", "here", "10.0.0.2", labels({{"foo", "1"}}));
+  put(gnp("p"), policy("all()", "foo == '0'"));
+  flush();
+  EXPECT_EQ(scans(IndexScan::kEndpointSingleValue), 1u);
+  EXPECT_EQ(calculator.index_work().matches, 1u);
+  EXPECT_EQ(calculator.index_work().misses, 0u);
+  EXPECT_EQ(calculator.index_work().filed, 1u);
+  EXPECT_EQ(calculator.index_work().unfiled, 0u);
+
+  put(gnp("p2"), policy("all()", "!has(foo)"));
+  flush();
+  EXPECT_EQ(scans(IndexScan::kEndpointFullScan), 1u);
+  EXPECT_EQ(calculator.index_work().misses, 2u);
+  EXPECT_EQ(calculator.index_work().unfiled, 1u);
+
+  put(gnp("p3"), policy("all()", "foo in {'0', '1'}"));
+  put(gnp("p4"), policy("all()", "has(foo)"));
+  put(gnp("p5"), policy("all()", "colour == 'red'"));
+  put(gnp("p6"), policy("all()", "has(nobody)"));
+  flush();
+  EXPECT_EQ(scans(IndexScan::kEndpointMultiValue), 1u);
+  EXPECT_EQ(scans(IndexScan::kEndpointLabelName), 1u);
+  EXPECT_EQ(scans(IndexScan::kParentSingleValue), 1u);
+  EXPECT_EQ(calculator.index_work().filed, 5u);
+  for (const char* name : {"p", "p2", "p3", "p4", "p5", "p6"}) {
+    calculator.update(model::PolicyChange{gnp(name), std::nullopt});
+  }
+  flush();
+  EXPECT_EQ(calculator.index_work().filed, 0u);
+  EXPECT_EQ(calculator.index_work().unfiled, 0u);
+}
+
 TEST_F(CalculatorTest, ResyncErasesOnlyWhatIsNotSeenAgain) {
   start();
   put(gnp("p"), policy("all()", "role == 'db'"));

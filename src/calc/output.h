@@ -161,6 +161,7 @@ struct ClusterRoute {
   Symbol node;
   std::optional<base::IpAddress> node_address;  // of the destination's family; nothing if the node has none
   friend bool operator==(const ClusterRoute&, const ClusterRoute&) = default;
+  friend auto operator<=>(const ClusterRoute&, const ClusterRoute&) = default;  // some order, for pools of them
 };
 
 // Everything at one moment. Shared pointers let State and Changes share bulky parts; nothing behind them is ever

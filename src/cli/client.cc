@@ -185,12 +185,8 @@ base::Result<Resource> Client::update(Resource resource) {
   if (is_default_profile(*resource.kind, resource.name())) return base::fail(profile_is_built_in("Update", "updated"));
   const auto before = read(*resource.kind, resource.ns(), resource.name());
   if (!before) return base::fail(before.error());
-  if (before->resource.resource_version() != resource.resource_version()) {
-    const std::string hint = " (resourceVersion " + std::string(resource.resource_version()) +
-                             " is out of date, the latest is " + std::string(before->resource.resource_version()) +
-                             "; remove it or read the resource again)";
-    return base::fail(Error(ErrorKind::kConflict, update_conflict(resource.id()).text() + hint));
-  }
+  if (before->resource.resource_version() != resource.resource_version())
+    return base::fail(update_conflict(resource.id()));
   return write_over(*before, std::move(resource));
 }
 

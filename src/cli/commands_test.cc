@@ -169,9 +169,8 @@ TEST_F(Commands, ReplaceTakesSpecAndLabelsAndKeepsTheRest) {
   EXPECT_EQ(stored("nodes/host").substr(0, before.find(",\"labels\"")),
             before.substr(0, before.find(",\"labels\"")));  // uid and time
   EXPECT_THAT(stored("nodes/host"), Not(HasSubstr("labels")));
-  EXPECT_THAT(run_command({"apply", "-f", "-"}, node(", resourceVersion: '1'", "{bgp: {asNumber: 3}}")),
-              StartsWith("failed to apply 'Node' resource: [update conflict: Node(host) (resourceVersion 1 is out of "
-                         "date, the latest is "));
+  EXPECT_EQ(run_command({"apply", "-f", "-"}, node(", resourceVersion: '1'", "{bgp: {asNumber: 3}}")),
+            "failed to apply 'Node' resource: [update conflict: Node(host)]\n");
 }
 
 TEST_F(Commands, UpdatesKeepWhatTheyDoNotKnow) {
@@ -345,6 +344,8 @@ TEST_F(Commands, VersionsAreCompared) {
       "Use --allow-version-mismatch to override\n");
   EXPECT_EQ(run_command({"--allow-version-mismatch", "get", "nodes"}), "NAME   \n\n");
   EXPECT_EQ(run_command({"get", "nodes", "--allow-version-mismatch"}), "NAME   \n\n");
+  EXPECT_EQ(run_command({"version", "--poll=often"}), "invalid poll duration specified: 0s\n");
+  EXPECT_EQ(run_command({"version", "--poll=0s"}), run_command({"version"}));
   EXPECT_EQ(run_command({"version"}),
             "Client Version:    v3.32.0-percale0.1.0\nGit commit:        unknown\nCluster Version:   v3.31.0\nCluster "
             "Type:      openstack\n");
@@ -421,6 +422,15 @@ TEST_F(Commands, OutputFormats) {
             "unknown heading X, valid values are: ASN, IPV4, IPV6, NAME\n");
   EXPECT_EQ(run_command({"get", "nodes", "-o", "xml"}), "unrecognized output format 'xml'\n");
   EXPECT_EQ(run_command({"get", "nodes", "-o", "custom-columns="}), "need to specify at least one column\n");
+  EXPECT_EQ(run_command({"get", "nodes", "-o",
+                         "go-template={{range .}}{{range .Items}}{{.Name}} {{.Spec.BGP.IPv4Address}} "
+                         "{{end}}{{end}}{{config \"asnumber\"}}"}),
+            "cmp01 10.1.0.5/24 cmp02 10.1.0.6/24 64512");
+  EXPECT_EQ(run_command({"get", "nodes", "-o", "go-template="}), "need to specify a template\n");
+  EXPECT_EQ(run_command({"get", "nodes", "-o", "go-template"}), "need to specify a template\n");
+  EXPECT_EQ(run_command({"get", "nodes", "-o", "go-template-file="}), "need to specify a template file\n");
+  EXPECT_THAT(run_command({"get", "nodes", "-o", "go-template={{.X"}), StartsWith("template: get:1: "));
+  EXPECT_EQ(status_, 1);
   EXPECT_THAT(run_command({"get", "node", "cmp01", "--export", "-o", "yaml"}),
               ::testing::StrEq("apiVersion: projectcalico.org/v3\nkind: Node\nmetadata:\n  name: cmp01\nspec:\n  "
                                "bgp:\n    ipv4Address: 10.1.0.5/24\nstatus: {}\n"));

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "cli/commands.h"
 #include "model/kinds/kinds.h"
+#include "model/resource_checks.h"
 
 namespace cli {
 
@@ -30,22 +31,43 @@ int run_explain(Session& session, const Arguments& arguments) {
   return 0;
 }
 
-int run_version(Session& session, const Arguments& arguments) {
-  session.environment().print("Client Version:    " + std::string(kClientVersion) + "\nGit commit:        unknown\n");
-  if (arguments.has("client")) return 0;
+namespace {
+
+base::Result<std::string> cluster_version(Session& session, const Arguments& arguments) {
   const auto client = session.client(arguments);
-  if (!client) return session.fail(client.error().text());
+  if (!client) return base::fail(client.error());
   const auto information = (*client)->get(model::kinds::kClusterInformation, {}, "default");
   if (!information && information.error().kind() != base::ErrorKind::kNotFound) {
-    return session.fail("unable to retrieve Cluster Version or Type: " + information.error().text());
+    return base::fail(base::Error(information.error().kind(),
+                                  "unable to retrieve Cluster Version or Type: " + information.error().text()));
   }
   const auto shown = [&](std::string_view member) {
     const std::string text(information ? model::text_of(information->spec(), member) : "");
     return text.empty() ? "unknown" : text;
   };
-  session.environment().print("Cluster Version:   " + shown("calicoVersion") +
-                              "\nCluster Type:      " + shown("clusterType") + "\n");
-  return 0;
+  return "Cluster Version:   " + shown("calicoVersion") + "\nCluster Type:      " + shown("clusterType") + "\n";
+}
+
+}  // namespace
+
+int run_version(Session& session, const Arguments& arguments) {
+  const auto poll = model::parse_go_duration(arguments.value("poll", "0s"));
+  if (!poll) return session.fail("invalid poll duration specified: 0s");
+  session.environment().print("Client Version:    " + std::string(kClientVersion) + "\nGit commit:        unknown\n");
+  if (arguments.has("client")) return 0;
+  std::string before;
+  while (true) {
+    const auto now = cluster_version(session, arguments);
+    if (!now && *poll <= 0) return session.fail(now.error().text());
+    if (!now) {
+      session.environment().print_error(now.error().text() + "\n");
+    } else if (*now != before) {
+      session.environment().print(*now);
+      before = *now;
+    }
+    if (*poll <= 0) return 0;
+    session.environment().pause(base::Duration(*poll));
+  }
 }
 
 }  // namespace cli

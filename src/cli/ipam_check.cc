@@ -319,7 +319,7 @@ class Check {
           boost::json::object{{"ID", handle}, {"UID", nullptr}, {"Revision", std::to_string(handles_.at(handle))}});
     }
     if (!handles.empty()) report["leakedHandles"] = std::move(handles);
-    return session_.environment().host().write_file(path, model::to_go_json_indented(report) + "\n");
+    return session_.environment().host().write_file(path, model::to_go_json_indented(report));
   }
 
   Session& session_;

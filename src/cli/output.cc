@@ -8,8 +8,11 @@
 #include <boost/json/value.hpp>
 
 #include "base/strings.h"
+#include "cli/go_template.h"
+#include "cli/template_value.h"
 #include "model/kinds/kinds.h"
 #include "model/resource_text.h"
+#include "os/files.h"
 
 namespace cli {
 namespace {
@@ -132,6 +135,17 @@ json::value display(const GetResult& result) {
                       {"items", std::move(items)}};
 }
 
+// A template sees the array of results, even of one.
+base::Result<std::string> templated(const std::vector<GetResult>& results, const OutputFormat& format,
+                                    const TableContext& context) {
+  const auto parsed = GoTemplate::parse(format.template_text);
+  if (!parsed) return base::fail(parsed.error());
+  TemplateValue::List all;
+  for (const GetResult& result : results)
+    all.push_back(std::visit([](const auto& one) { return template_value(one); }, result));
+  return parsed->run(TemplateValue(std::move(all)), {context.default_as_number});
+}
+
 }  // namespace
 
 base::Result<OutputFormat> parse_format(std::string_view text) {
@@ -139,9 +153,9 @@ base::Result<OutputFormat> parse_format(std::string_view text) {
   const auto fail_with = [](std::string message) { return base::fail(Error(ErrorKind::kInvalid, std::move(message))); };
   OutputFormat format;
   if (text.empty() || text == "ps") return format;
-  if (text == "wide") return OutputFormat{Style::kWide, {}};
-  if (text == "yaml" || text == "yml") return OutputFormat{Style::kYaml, {}};
-  if (text == "json") return OutputFormat{Style::kJson, {}};
+  if (text == "wide") return OutputFormat{Style::kWide, {}, {}};
+  if (text == "yaml" || text == "yml") return OutputFormat{Style::kYaml, {}, {}};
+  if (text == "json") return OutputFormat{Style::kJson, {}, {}};
   constexpr std::string_view kColumns = "custom-columns";
   if (text == kColumns || text == std::string(kColumns) + "=") return fail_with("need to specify at least one column");
   if (text.starts_with(std::string(kColumns) + "=")) {
@@ -150,6 +164,21 @@ base::Result<OutputFormat> parse_format(std::string_view text) {
       format.columns.emplace_back(column);
     return format;
   }
+  constexpr std::string_view kTemplate = "go-template=", kTemplateFile = "go-template-file=";
+  if (text.starts_with(kTemplateFile) && text.size() > kTemplateFile.size()) {
+    auto content = os::read_file(std::string(text.substr(kTemplateFile.size())));
+    if (!content) return base::fail(content.error());
+    format.style = Style::kTemplate;
+    format.template_text = *std::move(content);
+    return format;
+  }
+  if (text.starts_with("go-template-file")) return fail_with("need to specify a template file");
+  if (text.starts_with(kTemplate) && text.size() > kTemplate.size()) {
+    format.style = Style::kTemplate;
+    format.template_text = text.substr(kTemplate.size());
+    return format;
+  }
+  if (text.starts_with("go-template")) return fail_with("need to specify a template");
   return fail_with("unrecognized output format '" + std::string(text) + "'");
 }
 
@@ -172,6 +201,7 @@ std::string format_table(const std::vector<std::string>& headings, const std::ve
 }
 
 bool needs_default_as_number(const std::vector<GetResult>& results, const OutputFormat& format) {
+  if (format.style == OutputFormat::Style::kTemplate) return format.template_text.find("config") != std::string::npos;
   if (format.style != OutputFormat::Style::kWide && format.style != OutputFormat::Style::kColumns) return false;
   return std::ranges::any_of(results, [](const GetResult& result) {
     const auto* resource = std::get_if<Resource>(&result);
@@ -193,6 +223,7 @@ base::Result<std::string> format_results(const std::vector<GetResult>& results, 
     }
     return format.style == Style::kYaml ? model::to_go_yaml(shown) : model::to_go_json_indented(shown);
   }
+  if (format.style == Style::kTemplate) return templated(results, format, context);
   std::string text;
   for (const GetResult& result : results) {
     const auto* resource = std::get_if<Resource>(&result);

@@ -16,9 +16,11 @@ namespace cli {
 using GetResult = std::variant<model::Resource, ResourceList>;
 
 struct OutputFormat {
-  enum class Style { kTable, kWide, kColumns, kYaml, kJson } style = Style::kTable;
+  enum class Style { kTable, kWide, kColumns, kYaml, kJson, kTemplate } style = Style::kTable;
   std::vector<std::string> columns;  // of kColumns
+  std::string template_text;         // of kTemplate
 };
+// Reads the file that go-template-file= names.
 base::Result<OutputFormat> parse_format(std::string_view text);
 
 struct TableContext {

@@ -53,10 +53,26 @@ Result<bool> parse_boolean(std::string_view text) {
   return fail(Error::invalid("not a boolean"));
 }
 
+// Single underscores between digits, and behind a base prefix, as in Go's numbers: 1_000, 0x_ff.
+Result<std::string> without_underscores(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_') {
+      out.push_back(text[i]);
+    } else if (i == 0 || i + 1 == text.size() || text[i - 1] == '_' || !is_alphanumeric(text[i + 1])) {
+      return fail(Error::invalid("not an integer"));
+    }
+  }
+  return out;
+}
+
 // As Go reads integers with base 0: 0x, 0o, 0b, a leading 0 for octal, else decimal.
-Result<std::int64_t> parse_integer(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  if (negative || text.starts_with('+')) text.remove_prefix(1);
+Result<std::int64_t> parse_integer(std::string_view given) {
+  const bool negative = given.starts_with('-');
+  if (negative || given.starts_with('+')) given.remove_prefix(1);
+  const auto plain = without_underscores(given);
+  if (!plain) return fail(plain.error());
+  std::string_view text = *plain;
   int radix = 10;
   if (text.size() > 1 && text[0] == '0') {
     const char mark = static_cast<char>(text[1] | 0x20);

@@ -61,7 +61,14 @@ Dataplane::FamilyPlane::FamilyPlane(base::Loop& loop, base::Log& log, base::Metr
     : family(which),
       sets(ports.sets, which),
       rules(loop, tool, log, rules_options(settings, which), hooks, kernel::iptables_metrics(metrics, which)),
-      routes(ports.routes, ports.conntrack, loop, ownership(settings, which)) {}
+      routes(ports.routes, ports.conntrack, loop, ownership(settings, which), kernel::route_metrics(metrics)) {
+  const bool v4 = which == base::Family::kIpv4;
+  wanted_sets =
+      metrics.gauge("felix_ipsets_calico", "IP sets wanted by the agent.", {{"ip_version", v4 ? "inet" : "inet6"}});
+  const base::MetricLabels table{{"table", v4 ? "IPv4:254" : "IPv6:254"}};  // the main table's number
+  wanted_routes = metrics.gauge("felix_route_table_num_routes", "Routes wanted by the agent.", table);
+  route_interfaces = metrics.gauge("felix_route_table_num_ifaces", "Interfaces whose routes are the agent's.", table);
+}
 
 Dataplane::PathMetrics::PathMetrics(base::MetricRegistry& metrics) {
   render = base::path_summary(metrics, "render");
@@ -99,11 +106,15 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
                   log),
       tunnel_rules_(settings_.render.tunnels),
       path_(metrics),
+      messages_(metrics),
       apply_time_(metrics.summary("felix_int_dataplane_apply_time_seconds", "Time per turn, the first one excluded.")),
       first_apply_time_(
           metrics.gauge("felix_int_dataplane_initial_resync_time_seconds", "Duration of the first turn.")),
       failures_(metrics.counter("felix_int_dataplane_failures", "Turns that left something to be retried.")),
-      total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")) {
+      total_sets_(metrics.gauge("felix_ipsets_total", "All IP sets on the host.")),
+      set_calls_(metrics.counter("felix_ipset_calls", "Lists read from and batches written to the kernel's IP sets.")),
+      set_errors_(metrics.counter("felix_ipset_errors", "Requests about IP sets that failed.")),
+      set_operations_(metrics.counter("felix_ipset_lines_executed", "Changes of IP sets and of their members.")) {
   if (ports.devices != nullptr && ports.fdb != nullptr) {
     const Tunnels::Parts parts{v4_->routes,   v6_ ? &v6_->routes : nullptr, arp_, ports.neighbours, *ports.fdb,
                                *ports.devices};
@@ -111,11 +122,6 @@ Dataplane::Dataplane(base::Loop& loop, base::Log& log, base::MetricRegistry& met
   }
   planes_.push_back(v4_.get());
   if (v6_) planes_.push_back(v6_.get());
-  for (const FamilyPlane* plane : planes_) {
-    const char* version = plane->family == base::Family::kIpv4 ? "inet" : "inet6";
-    set_gauges_[plane] =
-        metrics.gauge("felix_ipsets_calico", "IP sets wanted by the agent.", {{"ip_version", version}});
-  }
   conntrack_.on_finished([this](const base::IpAddress&) { schedule(); });
 }
 
@@ -129,6 +135,7 @@ Dataplane::~Dataplane() {
 
 void Dataplane::update(const calc::Output& output) {
   const base::Instant started = loop_.now();
+  messages_.output(output);
   const bool snapshot = std::holds_alternative<calc::Snapshot>(output);
   const render::iptables::RenderChanges changes =
       snapshot ? renderer_.apply(std::get<calc::Snapshot>(output)) : renderer_.apply(std::get<calc::Delta>(output));
@@ -144,6 +151,7 @@ void Dataplane::update(const calc::Output& output) {
 
 void Dataplane::set_tunnels(TunnelSettings tunnels, std::uint32_t largest_mtu, std::uint64_t order) {
   tunnels_ordered_ = order;
+  messages_.tunnels();
   interfaces_.set_largest_mtu(largest_mtu);
   if (tunnels_) {
     tunnels_->change(std::move(tunnels));
@@ -232,6 +240,7 @@ void Dataplane::follow_interfaces(const std::set<std::string>& names) {
 }
 
 void Dataplane::on_link(const kernel::Link& link) {
+  messages_.link();
   interfaces_.link(link);
   if (tunnels_) tunnels_->link(link);
   interfaces_changed_ = interfaces_changed_ || !running_.contains(link.name);
@@ -240,6 +249,7 @@ void Dataplane::on_link(const kernel::Link& link) {
 }
 
 void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
+  messages_.link();
   interfaces_.link_gone(name);
   if (tunnels_) tunnels_->link_gone(name);
   running_.erase(name);
@@ -249,6 +259,7 @@ void Dataplane::on_link_gone(const std::string& name, kernel::IfIndex) {
 }
 
 void Dataplane::on_addresses(const std::string& name, const std::set<base::IpAddress>& addresses) {
+  messages_.addresses();
   if (settings_.render.is_workload_interface(name)) return;
   host_interfaces_[name] = addresses;
   if (!links_in_sync_) return;  // one change for all of them, when the picture is complete
@@ -295,6 +306,7 @@ void Dataplane::turn() {
   const std::uint64_t number = ++last_turn_;
   Turn& turn = turns_[number];
   turn.started = loop_.now();
+  messages_.turn();
 
   for (FamilyPlane* plane : planes_) note(turn, plane->sets.apply_updates(), "IP sets");
   turn.rules_started = loop_.now();
@@ -490,10 +502,13 @@ void Dataplane::publish_host_statuses() {
 void Dataplane::publish_gauges() {
   std::size_t total = 0;
   for (FamilyPlane* plane : planes_) {
-    set_gauges_[plane].set(static_cast<double>(plane->sets.wanted_count()));
+    plane->wanted_sets.set(static_cast<double>(plane->sets.wanted_count()));
+    plane->wanted_routes.set(static_cast<double>(plane->routes.wanted_count()));
+    plane->route_interfaces.set(static_cast<double>(plane->routes.own_interface_count()));
     total = std::max(total, plane->sets.total_sets());
   }
   total_sets_.set(static_cast<double>(total));
+  publish_set_counters();
   const WriteCounts now = writes();
   const auto add = [this](const char* kind, std::uint64_t before, std::uint64_t after) {
     constexpr std::string_view kHelp = "Requests that change the kernel, by kind; of rules: restores.";
@@ -506,6 +521,21 @@ void Dataplane::publish_gauges() {
   add("sysctl", published_.sysctls, now.sysctls);
   add("tunnel", published_.tunnels, now.tunnels);
   published_ = now;
+}
+
+void Dataplane::publish_set_counters() {
+  kernel::IpSetCounters now;
+  for (const FamilyPlane* plane : planes_) {
+    const kernel::IpSetCounters& family = plane->sets.counters();
+    now.dumps += family.dumps;
+    now.batches += family.batches;
+    now.errors += family.errors;
+    now.operations += family.operations;
+  }
+  set_calls_.add(now.dumps + now.batches - published_sets_.dumps - published_sets_.batches);
+  set_errors_.add(now.errors - published_sets_.errors);
+  set_operations_.add(now.operations - published_sets_.operations);
+  published_sets_ = now;
 }
 
 // Rules reach a guest only through an interface whose name begins as the configuration says: with the wrong prefix

@@ -30,6 +30,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "calc/output.h"
+#include "dataplane/message_metrics.h"
 #include "dataplane/tunnels.h"
 #include "dataplane/workload_interfaces.h"
 #include "kernel/conntrack.h"
@@ -141,6 +142,7 @@ class Dataplane final : public kernel::LinkListener {
     kernel::IpSetSyncer sets;
     kernel::IptablesSyncer rules;
     kernel::RouteSyncer routes;
+    base::Gauge wanted_sets, wanted_routes, route_interfaces;  // felix_ipsets_calico, felix_route_table_num_…
     // Rendered, but the next turn has yet to create the sets that they name.
     render::iptables::PerTable<render::iptables::TableChanges> staged;
   };
@@ -180,6 +182,7 @@ class Dataplane final : public kernel::LinkListener {
   void publish_statuses();
   void publish_host_statuses();
   void publish_gauges();
+  void publish_set_counters();
   void look_for_misconfiguration();
 
   base::Loop& loop_;
@@ -233,12 +236,15 @@ class Dataplane final : public kernel::LinkListener {
   std::string misconfiguration_;         // as last logged
 
   PathMetrics path_;
+  MessageMetrics messages_;
   base::Summary apply_time_;
   base::Gauge first_apply_time_;
   base::Counter failures_;
-  std::map<const FamilyPlane*, base::Gauge> set_gauges_;
   base::Gauge total_sets_;
-  WriteCounts published_;  // as last told to the metrics
+  base::Counter set_calls_, set_errors_, set_operations_;
+  // As last told to the metrics.
+  WriteCounts published_;
+  kernel::IpSetCounters published_sets_;
 };
 
 }  // namespace dataplane

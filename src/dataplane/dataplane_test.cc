@@ -125,6 +125,43 @@ TEST(Dataplane, TellsUpAndInSyncOnceTheRulesAreIn) {
   EXPECT_THAT(w.metrics.text(), HasSubstr("percale_dataplane_writes{kind=\"rules\"} 1\n"));
 }
 
+// Names and labels are those that dashboards made for Calico ask for.
+TEST(Dataplane, CountsAsCalicoDoes) {
+  World w;
+  calc::Changes with;
+  with.sets_created["s:x"].members = {{.prefix = *base::parse_cidr("10.0.0.1/32")},
+                                      {.prefix = *base::parse_cidr("10.0.0.2/32")}};
+  auto policy = std::make_shared<calc::ActivePolicy>();
+  policy->tier = w.names.intern("default");
+  policy->ingress.emplace_back().source.sets = {"s:x"};
+  with.policies[{model::PolicyKind::kGlobalNetworkPolicy, {}, w.names.intern("g")}] = policy;
+  w.plane->on_addresses("eth0", {*base::parse_address("192.0.2.1")});
+  w.start(std::move(with));
+  w.loop.advance(milliseconds(100));
+  const std::string text = w.metrics.text();
+  for (const char* line : {
+           "felix_int_dataplane_messages{type=\"InSync\"} 1\n",
+           "felix_int_dataplane_messages{type=\"IPSetUpdate\"} 1\n",
+           "felix_int_dataplane_messages{type=\"ActivePolicyUpdate\"} 1\n",
+           "felix_int_dataplane_messages{type=\"WorkloadEndpointUpdate\"} 1\n",
+           "felix_int_dataplane_msg_batch_size_sum 4\n",
+           "felix_int_dataplane_msg_batch_size_count 1\n",
+           "felix_int_dataplane_iface_msg_batch_size_sum 1\n",
+           "felix_int_dataplane_addr_msg_batch_size_sum 1\n",
+           "felix_ipset_errors 0\n",
+           "felix_ipset_lines_executed",
+           "felix_ipset_calls",
+           "felix_route_table_num_routes{table=\"IPv4:254\"} 1\n",
+           "felix_route_table_num_ifaces{table=\"IPv4:254\"} 1\n",
+           "felix_route_table_resync_seconds_count 1\n",
+           "felix_route_table_partial_resync_seconds_count",
+           "felix_route_table_conntrack_wait_seconds_count 0\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_EQ(text.find("felix_int_dataplane_messages{type=\"IPSetRemove\"}"), std::string::npos);
+}
+
 // Found by simulation: "in sync" came although no rule had been written, and the status of a good endpoint would have
 // been taken for stale; and after the repair nobody said "up" before the next refresh.
 TEST(Dataplane, RulesThatCannotBeReadDelayInSyncAndUpNoLongerThanTheirRetry) {

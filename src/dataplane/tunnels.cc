@@ -135,26 +135,39 @@ bool Tunnels::guarded(const Device& device) const {
 
 void Tunnels::update(const calc::Changes& changes, bool snapshot) {
   if (snapshot) {
-    for (const auto& [prefix, route] : routes_) dirty_.insert(prefix);
-    routes_.clear();
+    destinations_.for_each([this](const base::Prefix& prefix, Destination& destination) {
+      if (destination.route != base::kNotPooled) cluster_routes_.release(destination.route);
+      destination.route = base::kNotPooled;
+      dirty_.push_back(prefix);
+    });
     v4_.others.clear();
     v6_.others.clear();
     for (Device& device : devices_) device.without.clear();
     v4_.others_changed = v6_.others_changed = true;
   }
-  for (const base::Symbol name : changes.nodes_removed) take_node(name, nullptr);
-  for (const auto& [name, node] : changes.nodes) take_node(name, &node);
-  for (const base::Prefix& prefix : changes.routes_removed) {
-    routes_.erase(prefix);
-    dirty_.insert(prefix);
+  std::set<base::Symbol> moved;
+  for (const base::Symbol name : changes.nodes_removed) {
+    if (take_node(name, nullptr)) moved.insert(name);
   }
-  for (const auto& [prefix, route] : changes.routes) {
-    routes_.insert_or_assign(prefix, route);
-    dirty_.insert(prefix);
+  for (const auto& [name, node] : changes.nodes) {
+    if (take_node(name, &node)) moved.insert(name);
   }
+  mark_routes_of(moved);
+  for (const base::Prefix& prefix : changes.routes_removed) take_route(prefix, nullptr);
+  for (const auto& [prefix, route] : changes.routes) take_route(prefix, &route);
 }
 
-void Tunnels::take_node(base::Symbol name, const model::Node* node) {
+void Tunnels::take_route(const base::Prefix& prefix, const calc::ClusterRoute* route) {
+  Destination& destination = destinations_[prefix];
+  const base::PooledId before =
+      std::exchange(destination.route, route == nullptr ? base::kNotPooled : cluster_routes_.acquire(*route));
+  if (before != base::kNotPooled) cluster_routes_.release(before);
+  dirty_.push_back(prefix);
+}
+
+// True if other hosts' guests are reached in another way than before.
+bool Tunnels::take_node(base::Symbol name, const model::Node* node) {
+  bool moved = false;
   const bool self = name.view() == settings_.hostname;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     Side& mine = side(family);
@@ -166,9 +179,9 @@ void Tunnels::take_node(base::Symbol name, const model::Node* node) {
       look_again();
       continue;
     }
-    take_vtep(name, family, node == nullptr ? std::nullopt : vtep_of(name.view(), *node, family));
+    moved |= take_vtep(name, family, node == nullptr ? std::nullopt : vtep_of(name.view(), *node, family));
   }
-  if (self) return;
+  if (self) return false;
   for (Device& device : devices_) {
     const bool v4 = device.family == Family::kIpv4;
     const bool host = node != nullptr && (v4 ? node->bgp_ipv4 : node->bgp_ipv6);
@@ -178,12 +191,13 @@ void Tunnels::take_node(base::Symbol name, const model::Node* node) {
       device.without.erase(name);
     }
   }
+  return moved;
 }
 
-void Tunnels::take_vtep(base::Symbol name, Family family, const std::optional<Vtep>& vtep) {
+bool Tunnels::take_vtep(base::Symbol name, Family family, const std::optional<Vtep>& vtep) {
   Side& mine = side(family);
   const auto known = mine.others.find(name);
-  if (known == mine.others.end() ? !vtep : vtep == known->second) return;
+  if (known == mine.others.end() ? !vtep : vtep == known->second) return false;
   if (!vtep) {
     mine.others.erase(known);
   } else {
@@ -191,7 +205,7 @@ void Tunnels::take_vtep(base::Symbol name, Family family, const std::optional<Vt
     mine.others.insert_or_assign(name, *vtep);
   }
   mine.others_changed = true;
-  mark_routes_of(name);
+  return true;
 }
 
 void Tunnels::link(const kernel::Link& link) {
@@ -240,14 +254,16 @@ void Tunnels::look_again() {
   for (Device& device : devices_) device.look = true;
 }
 
-void Tunnels::mark_routes_of(base::Symbol node) {
-  for (const auto& [prefix, route] : routes_) {
-    if (route.node == node) dirty_.insert(prefix);
-  }
+void Tunnels::mark_routes_of(const std::set<base::Symbol>& nodes) {
+  if (nodes.empty()) return;
+  destinations_.for_each([&](const base::Prefix& prefix, const Destination& destination) {
+    const bool known = destination.route != base::kNotPooled;
+    if (known && nodes.contains(cluster_routes_[destination.route].node)) dirty_.push_back(prefix);
+  });
 }
 
 void Tunnels::mark_all_routes() {
-  for (const auto& [prefix, route] : routes_) dirty_.insert(prefix);
+  destinations_.for_each([this](const base::Prefix& prefix, const Destination&) { dirty_.push_back(prefix); });
 }
 
 void Tunnels::request_resync() {
@@ -455,60 +471,73 @@ void Tunnels::publish_routes(kernel::ApplyReport& report) {
   for (auto& [prefix, end] : handing_over_) {
     if (!was_ready) end = now + kHandOver;
     if (now >= end) {
-      dirty_.insert(prefix);
+      dirty_.push_back(prefix);
     } else {
       not_before(report, end - now);
     }
   }
+  std::vector<base::Prefix> dirty = std::exchange(dirty_, {});
+  std::ranges::sort(dirty);
+  dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
   Edits edits;
-  for (const base::Prefix& prefix : std::exchange(dirty_, {})) place(prefix, edits);
+  for (const base::Prefix& prefix : dirty) place(prefix, edits);
   for (const auto& [where, change] : edits) {
     const auto& [family, owner, interface] = where;
     kernel::RouteSyncer* const syncer = family == Family::kIpv4 ? &parts_.routes_v4 : parts_.routes_v6;
     if (syncer != nullptr) syncer->change(owner, interface, change.set, change.gone);
   }
-  route_count_.set(static_cast<double>(placed_.size()));
+  route_count_.set(static_cast<double>(placed_count_));
   if (!handing_over_.empty()) not_before(report, kHandOver);
 }
 
-void Tunnels::place(const base::Prefix& destination, Edits& edits) {
-  const auto cluster = routes_.find(destination);
-  if (cluster == routes_.end()) {
-    handing_over_.erase(destination);
-    return displace(destination, edits);
-  }
-  const Family family = destination.family();
+void Tunnels::place(const base::Prefix& prefix, Edits& edits) {
+  Destination* const destination = destinations_.find(prefix);
+  if (destination == nullptr) return;
+  if (destination->route != base::kNotPooled) return place(prefix, *destination, edits);
+  handing_over_.erase(prefix);
+  displace(prefix, destination->placed, edits);
+  destinations_.erase(prefix);
+}
+
+void Tunnels::place(const base::Prefix& prefix, Destination& destination, Edits& edits) {
+  const calc::ClusterRoute& cluster = cluster_routes_[destination.route];
+  const Family family = prefix.family();
   const Side& mine = side(family);
-  if (!is_agents_route(cluster->second, family, settings_)) {
-    if (!placed_.contains(destination)) return;
-    const auto [end, started] = handing_over_.try_emplace(destination, clock_.now() + kHandOver);
+  if (!is_agents_route(cluster, family, settings_)) {
+    if (!destination.placed.any) return;
+    const auto [end, started] = handing_over_.try_emplace(prefix, clock_.now() + kHandOver);
     if (!started && clock_.now() >= end->second) {
       handing_over_.erase(end);
-      displace(destination, edits);
+      displace(prefix, destination.placed, edits);
     }
     return;
   }
-  handing_over_.erase(destination);
-  const auto other = mine.others.find(cluster->second.node);
+  handing_over_.erase(prefix);
+  const auto other = mine.others.find(cluster.node);
   const auto vtep = other == mine.others.end() ? std::nullopt : std::optional(other->second);
-  auto now = place_route(destination, cluster->second, vtep, mine.parent, settings_);
+  const auto now = place_route(prefix, cluster, vtep, mine.parent, settings_);
   // Without the other end's address there is no route into a tunnel yet.
-  const bool lacks_end = !now && !vtep && cluster->second.pool == calc::PoolKind::kVxlan;
+  const bool lacks_end = !now && !vtep && cluster.pool == calc::PoolKind::kVxlan;
   if (lacks_end ? held(std::string(vxlan_device(family))) : now && held(now->interface)) return;  // what was goes on
-  const auto before = placed_.find(destination);
-  if (before != placed_.end() && now == before->second) return;
-  displace(destination, edits);
+  const Placement placed = now ? Placement{now->owner, true, interface_number(now->interface)} : Placement{};
+  if (placed != destination.placed) displace(prefix, destination.placed, edits);
   if (!now) return;
-  edits[{family, now->owner, now->interface}].set.push_back(now->route);
-  placed_.insert_or_assign(destination, *std::move(now));
+  if (!std::exchange(destination.placed, placed).any) ++placed_count_;
+  edits[{family, now->owner, now->interface}].set.push_back(now->route);  // the same again changes nothing
 }
 
-void Tunnels::displace(const base::Prefix& destination, Edits& edits) {
-  const auto before = placed_.find(destination);
-  if (before == placed_.end()) return;
-  const PlacedRoute& old = before->second;
-  edits[{destination.family(), old.owner, old.interface}].gone.push_back(old.route.key);
-  placed_.erase(before);
+void Tunnels::displace(const base::Prefix& prefix, Placement& placed, Edits& edits) {
+  if (!placed.any) return;
+  const std::string& interface = interface_names_[placed.interface];
+  edits[{prefix.family(), placed.owner, interface}].gone.push_back(reconcile::make_route_key(prefix, 0));
+  placed = {};
+  --placed_count_;
+}
+
+std::uint16_t Tunnels::interface_number(const std::string& name) {
+  const auto known = std::ranges::find(interface_names_, name);
+  if (known == interface_names_.end()) interface_names_.push_back(name);
+  return static_cast<std::uint16_t>(std::ranges::find(interface_names_, name) - interface_names_.begin());
 }
 
 }  // namespace dataplane

@@ -3,7 +3,8 @@
 //
 // Owned by the kernel thread. Inputs (settings, calculation, links, addresses) only mark; apply() brings the devices,
 // forwarding tables and IPv6 neighbours to what is wanted and hands routes and IPv4 neighbours to their syncers. Cost:
-// what changed.
+// what changed. Memory: 28 bytes a destination, since there is one for every guest of the cloud; what the route itself
+// looks like is kept by the syncer alone.
 //
 // Fail closed: a device takes no packets before guard() has said that the rules are in the kernel which drop those of
 // strangers, and rules() asks for them for as long as a device may take any.
@@ -30,8 +31,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/compact_map.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/value_pool.h"
 #include "calc/output.h"
 #include "dataplane/tunnel_routes.h"
 #include "kernel/apply_report.h"
@@ -123,6 +126,17 @@ class Tunnels {
     std::vector<reconcile::Route> set;
     std::vector<reconcile::RouteKey> gone;
   };
+  // In whose name, and through which interface, a route was handed to its syncer.
+  struct Placement {
+    reconcile::RouteClass owner{};
+    bool any = false;
+    std::uint16_t interface = 0;  // index in interface_names_
+    friend bool operator==(const Placement&, const Placement&) = default;
+  };
+  struct Destination {
+    base::PooledId route = base::kNotPooled;  // what the calculation says; kNotPooled: nothing any more
+    Placement placed;
+  };
   using Edits = std::map<std::tuple<base::Family, reconcile::RouteClass, std::string>, RouteEdits>;
 
   enum Index : std::size_t { kIpip, kVxlanV4, kVxlanV6 };
@@ -133,11 +147,12 @@ class Tunnels {
   void end_use(Device& device);
   Side& side(base::Family family) { return family == base::Family::kIpv4 ? v4_ : v6_; }
   const Side& side(base::Family family) const { return family == base::Family::kIpv4 ? v4_ : v6_; }
-  void take_node(base::Symbol name, const model::Node* node);
-  void take_vtep(base::Symbol name, base::Family family, const std::optional<Vtep>& vtep);
+  bool take_node(base::Symbol name, const model::Node* node);
+  bool take_vtep(base::Symbol name, base::Family family, const std::optional<Vtep>& vtep);
+  void take_route(const base::Prefix& prefix, const calc::ClusterRoute* route);
   void find_parents();
   void look_again();
-  void mark_routes_of(base::Symbol node);
+  void mark_routes_of(const std::set<base::Symbol>& nodes);
   void mark_all_routes();
 
   std::optional<reconcile::DeviceSpec> spec_of(const Device& device) const;
@@ -151,8 +166,10 @@ class Tunnels {
 
   void publish_tables(kernel::ApplyReport& report);
   void publish_routes(kernel::ApplyReport& report);
-  void place(const base::Prefix& destination, Edits& edits);
-  void displace(const base::Prefix& destination, Edits& edits);
+  void place(const base::Prefix& prefix, Edits& edits);
+  void place(const base::Prefix& prefix, Destination& destination, Edits& edits);
+  void displace(const base::Prefix& prefix, Placement& placed, Edits& edits);
+  std::uint16_t interface_number(const std::string& name);
   bool held(const std::string& interface) const;
 
   TunnelSettings settings_;
@@ -166,10 +183,12 @@ class Tunnels {
   Side v4_, v6_;
   render::HostInterfaces host_interfaces_;
   std::map<std::string, KnownLink> links_;
-  std::map<base::Prefix, calc::ClusterRoute> routes_;
-  std::map<base::Prefix, PlacedRoute> placed_;
+  base::CompactMap<base::Prefix, Destination> destinations_;
+  base::ValuePool<calc::ClusterRoute> cluster_routes_;  // of them: few differ for the guests of one host
+  std::vector<std::string> interface_names_;            // that routes were ever placed on
+  std::size_t placed_count_ = 0;
   std::map<base::Prefix, base::Instant> handing_over_;  // placed, but BIRD's from then on
-  std::set<base::Prefix> dirty_;
+  std::vector<base::Prefix> dirty_;                     // in any order, some more than once
   render::TunnelRules guarded_;
   bool was_ready_ = false;  // at the last apply()
   std::uint64_t writes_ = 0;

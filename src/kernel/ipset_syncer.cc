@@ -1,5 +1,6 @@
 #include "kernel/ipset_syncer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kernel {
@@ -65,6 +66,8 @@ bool IpSetSyncer::read(const std::vector<std::string>& names, ApplyReport& repor
 bool IpSetSyncer::carry_out(const std::vector<IpSetEdit>& edits, std::vector<Problem>& problems) {
   if (edits.empty()) return true;
   counters_.writes += edits.size();
+  ++counters_.batches;
+  for (const IpSetEdit& edit : edits) counters_.operations += std::max<std::size_t>(edit.members.size(), 1);
   auto outcomes = kernel_.apply(edits);
   if (!outcomes) {
     ++counters_.errors;

@@ -24,6 +24,11 @@
 
 namespace kernel {
 
+struct IpSetCounters : SyncCounters {
+  std::uint64_t batches = 0;     // conversations in which something was to be changed
+  std::uint64_t operations = 0;  // sets made, renamed and destroyed, members added and removed
+};
+
 class IpSetSyncer {
  public:
   IpSetSyncer(IpSetKernel& kernel, base::Family family) : kernel_(kernel), planner_(family) {}
@@ -53,7 +58,7 @@ class IpSetSyncer {
   // another turn while some are left.
   ApplyReport apply_deletions(std::uint64_t mark = UINT64_MAX);
 
-  const SyncCounters& counters() const { return counters_; }
+  const IpSetCounters& counters() const { return counters_; }
   std::size_t total_sets() const { return total_sets_; }  // of all owners, as of the last resync: felix_ipsets_total
 
   // Bounds one turn; a destroy takes the kernel some 20 µs.
@@ -72,7 +77,7 @@ class IpSetSyncer {
   reconcile::IpSetPlanner planner_;
   bool resync_ = true;
   std::size_t total_sets_ = 0;
-  SyncCounters counters_;
+  IpSetCounters counters_;
 };
 
 }  // namespace kernel

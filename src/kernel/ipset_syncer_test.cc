@@ -24,6 +24,8 @@ TEST(IpSetSyncer, ASecondAgentWritesNothing) {
   EXPECT_TRUE(first.apply_updates().clean());
   EXPECT_TRUE(first.apply_deletions().clean());
   EXPECT_EQ(kernel.sets.at("cali40s:a").members.size(), 3u);
+  EXPECT_EQ(first.counters().batches, 1u);
+  EXPECT_EQ(first.counters().operations, 4u) << "a set and its members";
 
   IpSetSyncer second(kernel, base::Family::kIpv4);
   second.want("cali40s:a", {}, members);

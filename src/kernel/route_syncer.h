@@ -8,25 +8,34 @@
 // REQUIRES: all present interfaces were reported before the first apply().
 #pragma once
 
+#include <map>
 #include <span>
 #include <string_view>
 
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "kernel/apply_report.h"
 #include "kernel/conntrack.h"
 #include "kernel/route.h"
 
 namespace kernel {
 
+struct RouteMetrics {
+  // Reading the whole table, reading the routes of one interface, and a route's wait for connections to be forgotten.
+  base::Summary resync, partial_resync, conntrack_wait;  // felix_route_table_…_seconds
+};
+RouteMetrics route_metrics(base::MetricRegistry& registry);
+
 class RouteSyncer {
  public:
   RouteSyncer(RouteKernel& kernel, ConntrackCleaner& conntrack, const base::Clock& clock,
-              reconcile::RouteOwnership ownership)
+              reconcile::RouteOwnership ownership, RouteMetrics metrics = {})
       : kernel_(kernel),
         conntrack_(conntrack),
         clock_(clock),
         family_(ownership.family),
-        planner_(std::move(ownership)) {}
+        planner_(std::move(ownership)),
+        metrics_(std::move(metrics)) {}
 
   // See RoutePlanner.
   void want(reconcile::RouteClass owner, std::string_view interface, std::span<const reconcile::Route> routes) {
@@ -48,10 +57,14 @@ class RouteSyncer {
 
   const SyncCounters& counters() const { return counters_; }
   std::size_t wanted_count() const { return planner_.wanted_count(); }
+  std::size_t own_interface_count() const { return planner_.own_interface_count(); }
 
  private:
-  bool read(ApplyReport& report);
+  std::size_t converge(ApplyReport& report);
+  bool read(ApplyReport& report, std::size_t& routes_read);
   void carry_out(std::span<const reconcile::RouteEdit> edits, ApplyReport& report);
+  bool carry_out_batch(std::span<const reconcile::RouteEdit> edits, ApplyReport& report);
+  void note_waiting(std::map<base::IpAddress, base::Instant> still);
 
   RouteKernel& kernel_;
   ConntrackCleaner& conntrack_;
@@ -59,7 +72,9 @@ class RouteSyncer {
   base::Family family_;
   reconcile::RoutePlanner planner_;
   bool resync_ = true;
+  std::map<base::IpAddress, base::Instant> waiting_;  // addresses whose routes wait for conntrack, since when
   SyncCounters counters_;
+  RouteMetrics metrics_;
 };
 
 }  // namespace kernel

@@ -22,12 +22,14 @@ Route local(unsigned last, std::uint32_t metric = 1024) {
 
 struct World {
   testing::SimLoop clock;
+  base::MetricRegistry metrics;
   FakeRoutes kernel;
   FakeConntrackCleaner conntrack;
   RouteSyncer syncer = new_syncer();
   RouteSyncer new_syncer() {
     return RouteSyncer(kernel, conntrack, clock,
-                       {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}});
+                       {.family = base::Family::kIpv4, .workload_prefixes = {"tap"}, .own_interfaces = {}},
+                       route_metrics(metrics));
   }
 };
 
@@ -61,7 +63,10 @@ TEST(RouteSyncer, AMovedAddressWaitsUntilItsConnectionsAreForgotten) {
   EXPECT_THAT(world.kernel.log, ElementsAre("remove 10.0.0.1/32 dev 7 scope link proto 3 metric 1024",
                                             "replace 10.0.0.2/32 dev 8 scope link proto 3 metric 1024"));
   world.conntrack.on_finished([&](const base::IpAddress&) { EXPECT_TRUE(world.syncer.apply().clean()); });
+  world.clock.advance(std::chrono::seconds(2));
   world.conntrack.finish_all();
+  EXPECT_THAT(world.metrics.text(), ::testing::HasSubstr("felix_route_table_conntrack_wait_seconds_sum 2\n"));
+  EXPECT_THAT(world.metrics.text(), ::testing::HasSubstr("felix_route_table_conntrack_wait_seconds_count 1\n"));
   EXPECT_EQ(world.kernel.log.back(), "replace 10.0.0.1/32 dev 8 scope link proto 3 metric 1024");
 }
 
@@ -78,6 +83,30 @@ TEST(RouteSyncer, ARefusedRouteIsNamedAndTheRestGoesOn) {
   world.kernel.refused.clear();
   EXPECT_TRUE(world.syncer.apply().clean());
   EXPECT_EQ(world.kernel.routes.size(), 2u);
+}
+
+// As on a host that routes to every guest of the cloud.
+TEST(RouteSyncer, ManyRoutesGoInSeveralConversations) {
+  constexpr unsigned kRoutes = 2'500;
+  World world;
+  world.syncer.interface_present("vxlan.calico", 9, true);
+  std::vector<Route> routes;
+  for (unsigned i = 0; i < kRoutes; ++i) routes.push_back(local(i));
+  world.syncer.want(RouteClass::kVxlanTunnel, "vxlan.calico", routes);
+  world.kernel.break_conversations = 1;
+  EXPECT_TRUE(world.syncer.apply().retry);
+  EXPECT_LT(world.kernel.routes.size(), kRoutes / 2) << "nothing is sent after a conversation that broke";
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_EQ(world.kernel.routes.size(), kRoutes);
+  EXPECT_EQ(world.syncer.counters().dumps, 2u);
+  world.syncer.request_resync();
+  const std::uint64_t writes = world.syncer.counters().writes;
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_EQ(world.syncer.counters().writes, writes) << "all of them are known to be there";
+  routes.clear();
+  world.syncer.want(RouteClass::kVxlanTunnel, "vxlan.calico", routes);
+  EXPECT_TRUE(world.syncer.apply().clean());
+  EXPECT_TRUE(world.kernel.routes.empty());
 }
 
 // Random wishes, flaps, strangers and faults; after healing the table is what a reading of the rules says.

@@ -33,6 +33,7 @@ bool is_zero(const json::value& value) {
 }
 
 json::value zero_of(const Field& field, Purpose purpose) {
+  if (field.zero_is_null) return nullptr;
   if (field.list) return json::array();
   switch (field.type) {
     case FieldType::kBool: return false;

@@ -77,6 +77,7 @@ struct Field {
   bool required = false;
   bool immutable = false;
   bool hide_empty = false;            // left out of `get` output when empty although it is stored
+  bool zero_is_null = false;          // kAlways: written as null when absent
   bool strict_text = false;           // a number or boolean is not taken as text
   std::string_view go_name = {};      // if not derivable from `name`, see go_name()
   std::string_view config_name = {};  // FelixConfiguration: name in Felix's own file and environment

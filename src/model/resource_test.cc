@@ -60,6 +60,11 @@ struct EncodingCase {
 };
 
 constexpr EncodingCase kEncodings[] = {
+    {"a node status before its first report",
+     "kind: CalicoNodeStatus\nmetadata: {name: s}\nspec: {node: h1, classes: [BGP], updatePeriodSeconds: 10}\n",
+     R"({"node":"h1","classes":["BGP"],"updatePeriodSeconds":10},"status":{"lastUpdated":null,)"
+     R"("agent":{"birdV4":{},"birdV6":{}},"bgp":{"numberEstablishedV4":0,"numberNotEstablishedV4":0,)"
+     R"("numberEstablishedV6":0,"numberNotEstablishedV6":0},"routes":{}}})"},
     {"tier defaults and empty status", "kind: Tier\nmetadata: {name: t}\nspec: {}\n",
      R"({"order":1000000,"defaultAction":"Deny"},"status":{}})"},
     {"fractional order", "kind: Tier\nmetadata: {name: t}\nspec: {order: 10.50}\n",

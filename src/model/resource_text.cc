@@ -47,11 +47,11 @@ std::optional<json::value> parse_integer(std::string_view text) {
     rest.remove_prefix(1);
   }
   int radix = 10;
-  if (rest.starts_with("0x"))
+  if (rest.starts_with("0x") || rest.starts_with("0X"))
     radix = 16, rest.remove_prefix(2);
-  else if (rest.starts_with("0b"))
+  else if (rest.starts_with("0b") || rest.starts_with("0B"))
     radix = 2, rest.remove_prefix(2);
-  else if (rest.starts_with("0o"))
+  else if (rest.starts_with("0o") || rest.starts_with("0O"))
     radix = 8, rest.remove_prefix(2);
   else if (rest.size() > 1 && rest.front() == '0')
     radix = 8, rest.remove_prefix(1);
@@ -59,9 +59,8 @@ std::optional<json::value> parse_integer(std::string_view text) {
   const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), magnitude, radix);
   if (rest.empty() || failure != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
   if (!negative && magnitude > static_cast<std::uint64_t>(INT64_MAX)) return json::value(magnitude);
-  if (magnitude > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
-  const auto value = static_cast<std::int64_t>(magnitude);
-  return json::value(negative ? -value : value);
+  if (magnitude > static_cast<std::uint64_t>(INT64_MAX) + 1) return std::nullopt;
+  return json::value(static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude));
 }
 
 std::optional<json::value> parse_float(std::string_view text) {
@@ -102,6 +101,16 @@ Error parse_error(std::string text) {
 }
 
 base::Result<json::value> convert(const YAML::Node& node, int depth);
+std::string scalar_text(const json::value& value);
+
+// "!" marks a quoted or block scalar, "?" a plain one.
+bool is_plain(const YAML::Node& node) { return node.Tag() == "?" || node.Tag().empty(); }
+
+bool wants_resolution(std::string_view tag) {
+  constexpr std::string_view kTags[] = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool",
+                                        "tag:yaml.org,2002:null"};
+  return one_of(kTags, tag);
+}
 
 base::Result<void> add_member(json::object& object, const std::string& name, json::value value, const YAML::Mark& at) {
   if (object.contains(name)) {
@@ -130,11 +139,23 @@ base::Result<void> merge(json::object& object, json::value value, const YAML::Ma
   return {};
 }
 
+// Names that YAML takes for numbers or truth values become text again in plain form: "yes" is the name "true".
+base::Result<std::string> member_name(const YAML::Node& node) {
+  const std::string& text = node.Scalar();
+  if (!is_plain(node)) return text;
+  const json::value value = resolve_plain(text);
+  if (value.is_string()) return text;
+  if (value.is_null()) return base::fail(parse_error("a member name is null"));
+  return value.is_bool() ? std::string(value.get_bool() ? "true" : "false") : scalar_text(value);
+}
+
 base::Result<json::value> convert_map(const YAML::Node& node, int depth) {
   json::object object;
   for (const auto& member : node) {
     if (!member.first.IsScalar()) return base::fail(parse_error("a member name is not text"));
-    const std::string& name = member.first.Scalar();
+    auto key = member_name(member.first);
+    if (!key) return base::fail(key.error());
+    const std::string& name = *key;
     auto value = convert(member.second, depth);
     if (!value) return value;
     const bool merged = name == "<<" && member.first.Tag() == "?";
@@ -151,8 +172,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null: return nullptr;
     case YAML::NodeType::Scalar:
-      // "!" marks a quoted or block scalar, "?" a plain one.
-      if (node.Tag() == "?" || node.Tag().empty()) return resolve_plain(node.Scalar());
+      if (wants_resolution(node.Tag())) {
+        json::value value = resolve_plain(node.Scalar());
+        if (value.is_string()) return base::fail(parse_error("`" + node.Scalar() + "` is not what its tag says"));
+        return value;
+      }
+      if (is_plain(node)) return resolve_plain(node.Scalar());
       return json::string(node.Scalar());
     case YAML::NodeType::Sequence: {
       json::array array;
@@ -168,7 +193,12 @@ base::Result<json::value> convert(const YAML::Node& node, int depth) {
   return nullptr;
 }
 
+bool is_control(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F;
+}
+
 base::Result<json::value> parse_yaml(std::string_view text) {
+  if (std::ranges::any_of(text, is_control)) return base::fail(parse_error("control characters are not allowed"));
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     // What ends a document early (a line indented less than the first) must not drop the rest unseen.

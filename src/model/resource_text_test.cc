@@ -47,6 +47,12 @@ TEST(ResourceText, ResolvesPlainScalarsAsYaml11) {
       {"a: &x {c: 1}\nb: {<<: *x, d: 2}", R"({"a":{"c":1},"b":{"c":1,"d":2}})"},
       {"a: {<<: [{c: 1}, {d: 2}]}", R"({"a":{"c":1,"d":2}})"},
       {"a: {'<<': 1}", R"({"a":{"<<":1}})"},
+      {"0X1f", "31"},
+      {"0O17", "15"},
+      {"-0B11", "-3"},
+      {"-9223372036854775808", "-9223372036854775808"},
+      {"{yes: a, 010: b, 1.50: c, 'no': d, 1e3: e}", R"({"true":"a","8":"b","1.5":"c","no":"d","1000":"e"})"},
+      {"[!!int '5', !!str 5, !!bool 'yes', !!float '1.5', !!null '']", R"([5,"5",true,1.5,null])"},
   };
   for (const Case& c : kCases) {
     const auto value = parse_document(c.yaml);
@@ -63,8 +69,9 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
 }
 
 TEST(ResourceText, RefusesBadDocuments) {
-  for (const std::string_view bad : {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d",
-                                     "a: &x {c: 1}\nb: {<<: *x, c: 2}", "a: {<<: 1}"})
+  for (const std::string_view bad :
+       {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d", "a: &x {c: 1}\nb: {<<: *x, c: 2}",
+        "a: {<<: 1}", "~: a", "yes: a\ntrue: b", "a: !!int x", "a: !!null x", "a: \x01"})
     EXPECT_FALSE(parse_document(bad)) << bad;
   EXPECT_FALSE(parse_document(std::string(500, '[') + std::string(500, ']')));
 }

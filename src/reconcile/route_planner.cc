@@ -19,48 +19,69 @@ void RoutePlanner::want(RouteClass owner, std::string_view interface, std::span<
   for (const Route& route : routes) fresh.insert(make_route_key(route.key.prefix, route.key.metric, route.key.tos));
   std::vector<RouteKey> gone;
   if (const auto old = wanted_.find({owner, std::string(interface)}); old != wanted_.end()) {
-    for (const auto& [key, attributes] : old->second) {
+    old->second.for_each([&](const RouteKey& key, base::NoValue) {
       if (!fresh.contains(key)) gone.push_back(key);
-    }
+    });
   }
   change(owner, interface, routes, gone);
 }
 
 void RoutePlanner::change(RouteClass owner, std::string_view interface, std::span<const Route> set,
                           std::span<const RouteKey> gone) {
-  const std::string name(interface);
-  std::map<RouteKey, RouteAttributes>& list = wanted_[{owner, name}];
-  const auto mine = [&](const Candidate& candidate) { return candidate.owner == owner && candidate.interface == name; };
+  Candidate candidate{.owner = owner, .interface = std::string(interface), .attributes = {}};
+  Keys& list = wanted_[{owner, candidate.interface}];
   for (const RouteKey& key : gone) {
-    if (list.erase(key) == 0) continue;
-    std::erase_if(entries_[key].candidates, mine);
+    if (!list.erase(key)) continue;
+    Entry& entry = *entries_.find(key);
+    drop_candidate(entry, candidate_of(entry, owner, interface));
     dirty_.insert(key);
   }
   for (const Route& route : set) {
     if (route.key.prefix.family() != ownership_.family) continue;
     const RouteKey key = make_route_key(route.key.prefix, route.key.metric, route.key.tos);
-    RouteAttributes attributes = route.attributes;
-    attributes.interface = 0;
-    const auto [known, added] = list.try_emplace(key, attributes);
-    if (!added && known->second == attributes) continue;
-    known->second = attributes;
+    candidate.attributes = route.attributes;
+    candidate.attributes.interface = 0;
     Entry& entry = entries_[key];
-    std::erase_if(entry.candidates, mine);
-    entry.candidates.push_back({.owner = owner, .interface = name, .attributes = attributes});
+    const base::PooledId before = candidate_of(entry, owner, interface);
+    if (before != base::kNotPooled) {
+      if (candidates_[before].attributes == candidate.attributes) continue;
+      drop_candidate(entry, before);
+    }
+    entry.candidates.push_back(candidates_.acquire(candidate));
     entry.ever_wanted = true;
+    list.insert(key);
     dirty_.insert(key);
   }
   if (list.empty()) {
-    wanted_.erase({owner, name});
+    wanted_.erase({owner, candidate.interface});
   } else if (const auto found = interfaces_.find(interface); found != interfaces_.end()) {
     found->second.ever_wanted = true;
   }
+}
+
+base::PooledId RoutePlanner::candidate_of(const Entry& entry, RouteClass owner, std::string_view interface) const {
+  for (const base::PooledId id : entry.candidates.items()) {
+    if (candidates_[id].owner == owner && candidates_[id].interface == interface) return id;
+  }
+  return base::kNotPooled;
+}
+
+void RoutePlanner::drop_candidate(Entry& entry, base::PooledId candidate) {
+  entry.candidates.erase(candidate);
+  candidates_.release(candidate);
 }
 
 std::size_t RoutePlanner::wanted_count() const {
   std::size_t count = 0;
   for (const auto& [owner, routes] : wanted_) count += routes.size();
   return count;
+}
+
+std::size_t RoutePlanner::own_interface_count() const {
+  return static_cast<std::size_t>(std::count_if(interfaces_.begin(), interfaces_.end(), [&](const auto& entry) {
+    const auto& own = ownership_.own_interfaces;
+    return is_workload(entry.first) || std::find(own.begin(), own.end(), entry.first) != own.end();
+  }));
 }
 
 // ---- Interfaces ----
@@ -77,9 +98,8 @@ void RoutePlanner::interface_present(std::string_view name, IfIndex index, bool 
   if (added) {
     interface.index = index;
     interface.first_seen = now;
-    interface.ever_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) {
-      return item.first.second == name && !item.second.empty();
-    });
+    interface.ever_wanted =
+        std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& item) { return item.first.second == name; });
     names_[index] = it->first;
   }
   // What stands on an interface that came up, or that was not known when the table was read, is not known.
@@ -108,10 +128,10 @@ void RoutePlanner::mark_interface_dirty(std::string_view name, IfIndex index) {
   for (int owner = 0; owner <= static_cast<int>(RouteClass::kIpamBlockDrop); ++owner) {
     const auto list = wanted_.find({static_cast<RouteClass>(owner), std::string(name)});
     if (list == wanted_.end()) continue;
-    for (const auto& [key, attributes] : list->second) dirty_.insert(key);
+    list->second.for_each([this](const RouteKey& key, base::NoValue) { dirty_.insert(key); });
   }
   if (const auto there = actual_on_.find(index); there != actual_on_.end()) {
-    dirty_.insert(there->second.begin(), there->second.end());
+    there->second.for_each([this](const RouteKey& key, base::NoValue) { dirty_.insert(key); });
   }
 }
 
@@ -141,15 +161,17 @@ bool RoutePlanner::owned(const Route& route) const {
 }
 
 void RoutePlanner::add_actual(const Route& route) {
-  const auto found = entries_.find(route.key);
   bool ours = owned(route);
-  if (!ours && found != entries_.end()) {
-    const auto best = winner(found->second);
+  if (const Entry* const known = entries_.find(route.key); !ours && known != nullptr) {
+    const auto best = winner(*known);
     ours = best && same_attributes(route.key, best->attributes, route.attributes);
   }
-  if (!ours) return;
-  entries_[route.key].actual.push_back(route.attributes);
-  if (route.attributes.interface != 0) actual_on_[route.attributes.interface].insert(route.key);
+  if (ours) put_actual(route.key, route.attributes);
+}
+
+void RoutePlanner::put_actual(const RouteKey& key, const RouteAttributes& attributes) {
+  entries_[key].actual.push_back(attributes_.acquire(attributes));
+  if (attributes.interface != 0) actual_on_[attributes.interface].insert(key);
 }
 
 RoutePlanner::Vanished RoutePlanner::leaving(const Route& route) const {
@@ -161,15 +183,19 @@ void RoutePlanner::note_vanished(Route route) {
 }
 
 void RoutePlanner::drop_actual(const RouteKey& key, const RouteAttributes& attributes) {
-  Entry& entry = entries_[key];
-  const auto found = std::find(entry.actual.begin(), entry.actual.end(), attributes);
-  if (found == entry.actual.end()) return;
-  entry.actual.erase(found);
-  const auto there = actual_on_.find(attributes.interface);
+  Entry* const entry = entries_.find(key);
+  if (entry == nullptr) return;
+  const auto is = [&](base::PooledId id) { return attributes_[id] == attributes; };
+  const auto found = std::ranges::find_if(entry->actual.items(), is);
+  if (found == entry->actual.items().end()) return;
+  const base::PooledId id = *found;
+  const IfIndex interface = attributes.interface;  // `attributes` may be the pool's
+  entry->actual.erase(id);
+  const auto there = actual_on_.find(interface);
+  const bool another = std::ranges::any_of(
+      entry->actual.items(), [&](base::PooledId other) { return attributes_[other].interface == interface; });
+  attributes_.release(id);
   if (there == actual_on_.end()) return;
-  const bool another = std::any_of(entry.actual.begin(), entry.actual.end(), [&](const RouteAttributes& other) {
-    return other.interface == attributes.interface;
-  });
   if (!another) there->second.erase(key);
   if (there->second.empty()) actual_on_.erase(there);
 }
@@ -177,40 +203,44 @@ void RoutePlanner::drop_actual(const RouteKey& key, const RouteAttributes& attri
 void RoutePlanner::forget_actual_on(IfIndex index) {
   const auto there = actual_on_.find(index);
   if (there == actual_on_.end()) return;
-  const std::set<RouteKey> keys = std::move(there->second);
+  const Keys keys = std::move(there->second);
   actual_on_.erase(there);
-  for (const RouteKey& key : keys) {
-    Entry& entry = entries_[key];
-    for (const RouteAttributes& attributes : entry.actual) {
-      if (attributes.interface == index) note_vanished({.key = key, .attributes = attributes});
+  keys.for_each([&](const RouteKey& key, base::NoValue) {
+    Entry& entry = *entries_.find(key);
+    const auto all = entry.actual.items();
+    for (const base::PooledId id : std::vector(all.begin(), all.end())) {
+      if (attributes_[id].interface != index) continue;
+      note_vanished({.key = key, .attributes = attributes_[id]});
+      entry.actual.erase(id);
+      attributes_.release(id);
     }
-    std::erase_if(entry.actual, [&](const RouteAttributes& attributes) { return attributes.interface == index; });
     dirty_.insert(key);
-  }
+  });
 }
 
 void RoutePlanner::observe_all(std::span<const Route> routes, base::Instant now) {
   if (!first_reading_) first_reading_ = now;
-  std::vector<Route> before;
-  for (auto& [key, entry] : entries_) {
-    for (RouteAttributes& attributes : entry.actual) before.push_back({.key = key, .attributes = attributes});
-    entry.actual.clear();
-  }
+  std::vector<std::pair<RouteKey, base::PooledId>> before;
+  entries_.for_each([&](const RouteKey& key, Entry& entry) {
+    for (const base::PooledId id : entry.actual.items()) before.emplace_back(key, id);
+    entry.actual = base::IdList();
+  });
   actual_on_.clear();
   unread_.clear();
   for (const Route& route : routes) add_actual(route);
-  for (Route& route : before) {
-    if (entries_.find(route.key)->second.actual.empty()) note_vanished(std::move(route));
+  for (const auto& [key, id] : before) {
+    if (entries_.find(key)->actual.empty()) note_vanished({.key = key, .attributes = attributes_[id]});
+    attributes_.release(id);
   }
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    const auto current = it++;
-    if (!settled(current->first, current->second)) {
-      dirty_.insert(current->first);
-    } else if (current->second.candidates.empty() && current->second.actual.empty()) {
-      dirty_.erase(current->first);
-      entries_.erase(current);
+  entries_.erase_if([this](const RouteKey& key, const Entry& entry) {
+    if (!settled(key, entry)) {
+      dirty_.insert(key);
+      return false;
     }
-  }
+    const bool leaves = entry.candidates.empty() && entry.actual.empty();
+    if (leaves) dirty_.erase(key);
+    return leaves;
+  });
 }
 
 void RoutePlanner::observe_interface(IfIndex interface, std::span<const Route> routes, base::Instant) {
@@ -224,17 +254,17 @@ void RoutePlanner::observe_interface(IfIndex interface, std::span<const Route> r
   }
   // What is still there has not vanished.
   const auto first = vanished_.begin() + static_cast<std::ptrdiff_t>(vanished_before);
-  vanished_.erase(
-      std::remove_if(first, vanished_.end(),
-                     [&](const Vanished& gone) { return !entries_.find(gone.route.key)->second.actual.empty(); }),
-      vanished_.end());
+  vanished_.erase(std::remove_if(first, vanished_.end(),
+                                 [&](const Vanished& gone) { return !entries_.find(gone.route.key)->actual.empty(); }),
+                  vanished_.end());
 }
 
 // ---- Plan ----
 
 std::optional<RoutePlanner::Winner> RoutePlanner::winner(const Entry& entry) const {
   std::optional<Winner> best;
-  for (const Candidate& candidate : entry.candidates) {
+  for (const base::PooledId id : entry.candidates.items()) {
+    const Candidate& candidate = candidates_[id];
     IfIndex index = 0;
     if (!candidate.interface.empty()) {
       const auto found = interfaces_.find(candidate.interface);
@@ -254,14 +284,18 @@ std::optional<RoutePlanner::Winner> RoutePlanner::winner(const Entry& entry) con
 bool RoutePlanner::settled(const RouteKey& key, const Entry& entry) const {
   const auto best = winner(entry);
   if (!best) return entry.actual.empty();
-  return entry.actual.size() == 1 && same_attributes(key, entry.actual.front(), best->attributes);
+  return entry.actual.size() == 1 && is_in_place(key, entry, best->attributes);
+}
+
+bool RoutePlanner::is_in_place(const RouteKey& key, const Entry& entry, const RouteAttributes& wanted) const {
+  return std::ranges::any_of(entry.actual.items(),
+                             [&](base::PooledId id) { return same_attributes(key, attributes_[id], wanted); });
 }
 
 void RoutePlanner::settle(const RouteKey& key) {
-  const auto found = entries_.find(key);
-  if (found == entries_.end() || settled(key, found->second)) dirty_.erase(key);
-  if (found != entries_.end() && found->second.candidates.empty() && found->second.actual.empty())
-    entries_.erase(found);
+  const Entry* const found = entries_.find(key);
+  if (found == nullptr || settled(key, *found)) dirty_.erase(key);
+  if (found != nullptr && found->candidates.empty() && found->actual.empty()) entries_.erase(key);
 }
 
 std::optional<base::Instant> RoutePlanner::end_of_grace(const Entry& entry, const RouteAttributes& actual) const {
@@ -288,18 +322,17 @@ bool RoutePlanner::needs_clean(const Vanished& gone) const {
   const RouteKey& key = removed.key;
   if (!key.prefix.is_host() || removed.attributes.type != RouteType::kUnicast) return false;
   std::optional<Winner> best;  // of all metrics: the lowest
-  for (auto it = entries_.lower_bound({.prefix = key.prefix, .tos = 0, .metric = 0});
-       it != entries_.end() && it->first.prefix == key.prefix; ++it) {
-    const auto candidate = winner(it->second);
-    if (!candidate) continue;
-    if (candidate->attributes.interface == removed.attributes.interface) return false;  // only the metric changes
-    const auto& actual = it->second.actual;
-    const bool in_place = std::any_of(actual.begin(), actual.end(), [&](const RouteAttributes& attributes) {
-      return same_attributes(it->first, attributes, candidate->attributes);
-    });
-    if (in_place) return false;
+  bool stays = false;
+  entries_.for_each_from({.prefix = key.prefix, .tos = 0, .metric = 0}, [&](const RouteKey& other, const Entry& entry) {
+    if (other.prefix != key.prefix) return false;
+    const auto candidate = winner(entry);
+    if (!candidate) return true;
+    stays = candidate->attributes.interface == removed.attributes.interface ||  // only the metric changes
+            is_in_place(other, entry, candidate->attributes);
     if (!best) best = candidate;
-  }
+    return !stays;
+  });
+  if (stays) return false;
   // An address elsewhere that loses its route may have got one from BIRD: its connections go on.
   if (!best) return gone.from_workload;
   return best->owner == RouteClass::kLocalWorkload || gone.from_workload;
@@ -312,13 +345,19 @@ RoutePlan RoutePlanner::plan(base::Instant now) {
     if (needs_clean(gone)) plan.forgotten.push_back(gone.route.key.prefix.address);
   }
   vanished_.clear();
-  for (auto it = dirty_.begin(); it != dirty_.end();) {
-    const RouteKey key = *it++;  // settle() may erase it
+  std::vector<RouteKey> keys;
+  keys.reserve(dirty_.size());
+  dirty_.for_each([&](const RouteKey& key, base::NoValue) { keys.push_back(key); });
+  for (const RouteKey& key : keys) {
     settle(key);
-    const auto found = entries_.find(key);
-    if (found != entries_.end() && dirty_.contains(key)) plan_key(key, found->second, now, plan, replacements);
+    const Entry* const entry = entries_.find(key);
+    if (entry != nullptr && dirty_.contains(key)) plan_key(key, *entry, now, plan, replacements);
   }
-  plan.edits.insert(plan.edits.end(), replacements.begin(), replacements.end());
+  if (plan.edits.empty()) {
+    plan.edits = std::move(replacements);
+  } else {
+    plan.edits.insert(plan.edits.end(), replacements.begin(), replacements.end());
+  }
   return plan;
 }
 
@@ -327,7 +366,8 @@ void RoutePlanner::plan_key(const RouteKey& key, const Entry& entry, base::Insta
   const auto best = winner(entry);
   bool in_place = false;
   std::vector<RouteEdit> removals;
-  for (const RouteAttributes& actual : entry.actual) {
+  for (const base::PooledId id : entry.actual.items()) {
+    const RouteAttributes& actual = attributes_[id];
     if (best && !in_place && same_attributes(key, actual, best->attributes)) {
       in_place = true;
       continue;
@@ -355,10 +395,10 @@ void RoutePlanner::record(const RouteEdit& edit, RouteOutcome outcome) {
   if (edit.kind == RouteEdit::Kind::kRemove) {
     drop_actual(key, edit.route.attributes);
   } else {
-    if (const Entry& entry = entries_[key]; entry.actual.size() == 1)
-      drop_actual(key, RouteAttributes(entry.actual.front()));
-    entries_[key].actual.push_back(edit.route.attributes);
-    if (edit.route.attributes.interface != 0) actual_on_[edit.route.attributes.interface].insert(key);
+    if (const Entry* const entry = entries_.find(key); entry != nullptr && entry->actual.size() == 1) {
+      drop_actual(key, attributes_[entry->actual.items().front()]);
+    }
+    put_actual(key, edit.route.attributes);
   }
   settle(key);
 }

@@ -7,7 +7,9 @@
 // interfaces that are missing or not running do not count. Routes that are ours by RouteOwnership and not wanted are
 // removed; all others are never touched, except that a wanted route replaces what stands under its key.
 //
-// Cost of a plan: the dirty keys.
+// Cost of a plan: the dirty keys. Memory: a host that routes to every guest of the cloud has fifty thousand keys, whose
+// attributes are those of a thousand hosts; so attributes are pooled, and a key costs about 100 bytes for what is
+// wanted, what is in the kernel, and its places in two indexes by interface.
 #pragma once
 
 #include <map>
@@ -19,6 +21,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/compact_map.h"
+#include "base/id_list.h"
+#include "base/value_pool.h"
 #include "reconcile/route_types.h"
 
 namespace reconcile {
@@ -73,6 +78,7 @@ class RoutePlanner {
   void record(const RouteEdit& edit, RouteOutcome outcome);
   bool dirty() const { return !dirty_.empty() || !vanished_.empty(); }
   std::size_t wanted_count() const;
+  std::size_t own_interface_count() const;          // present ones on which unwanted routes are removed
   std::string interface_name(IfIndex index) const;  // "" when not known
 
   // Unwanted routes on a workload interface that appeared less than so long ago, and for which nothing was ever wanted,
@@ -84,11 +90,11 @@ class RoutePlanner {
     RouteClass owner;
     std::string interface;
     RouteAttributes attributes;
+    friend auto operator<=>(const Candidate&, const Candidate&) = default;
   };
   struct Entry {
-    std::vector<Candidate> candidates;
-    std::vector<RouteAttributes>
-        actual;  // ours in the kernel under this key; more than one only when somebody added some
+    base::IdList candidates;  // in candidates_
+    base::IdList actual;      // in attributes_: ours in the kernel under this key; several only if somebody added some
     bool ever_wanted = false;
   };
   struct Interface {
@@ -105,21 +111,25 @@ class RoutePlanner {
     Route route;
     bool from_workload = false;
   };
-  using Entries = std::map<RouteKey, Entry>;
+  using Keys = base::CompactSet<RouteKey>;
 
   bool owned(const Route& route) const;
   bool is_workload(std::string_view interface) const;
+  base::PooledId candidate_of(const Entry& entry, RouteClass owner, std::string_view interface) const;
+  void drop_candidate(Entry& entry, base::PooledId candidate);
   std::optional<Winner> winner(const Entry& entry) const;
   bool settled(const RouteKey& key, const Entry& entry) const;
   std::optional<base::Instant> end_of_grace(const Entry& entry, const RouteAttributes& actual) const;
   bool in_grace(const Entry& entry, const RouteAttributes& actual, base::Instant now,
                 std::optional<base::Instant>& next) const;
+  bool is_in_place(const RouteKey& key, const Entry& entry, const RouteAttributes& wanted) const;
   bool needs_clean(const Vanished& gone) const;
   Vanished leaving(const Route& route) const;
   void note_vanished(Route route);
 
   void mark_interface_dirty(std::string_view name, IfIndex index);
   void add_actual(const Route& route);
+  void put_actual(const RouteKey& key, const RouteAttributes& attributes);
   void drop_actual(const RouteKey& key, const RouteAttributes& attributes);
   void forget_actual_on(IfIndex index);
   void settle(const RouteKey& key);
@@ -127,12 +137,14 @@ class RoutePlanner {
                 std::vector<RouteEdit>& replacements) const;
 
   RouteOwnership ownership_;
-  std::map<std::pair<RouteClass, std::string>, std::map<RouteKey, RouteAttributes>> wanted_;
+  base::ValuePool<Candidate> candidates_;
+  base::ValuePool<RouteAttributes> attributes_;
+  std::map<std::pair<RouteClass, std::string>, Keys> wanted_;  // none of them empty
   std::map<std::string, Interface, std::less<>> interfaces_;
   std::map<IfIndex, std::string> names_;
-  Entries entries_;
-  std::map<IfIndex, std::set<RouteKey>> actual_on_;
-  std::set<RouteKey> dirty_;
+  base::CompactMap<RouteKey, Entry> entries_;
+  std::map<IfIndex, Keys> actual_on_;
+  Keys dirty_;
   std::set<IfIndex> unread_;
   std::vector<Vanished> vanished_;
   std::optional<base::Instant> first_reading_;

@@ -52,6 +52,7 @@ struct RouteAttributes {
   // Several next hops, a nexthop object, an encapsulation …: never made here, so never equal to what is wanted.
   bool exotic = false;
   friend bool operator==(const RouteAttributes&, const RouteAttributes&) = default;
+  friend auto operator<=>(const RouteAttributes&, const RouteAttributes&) = default;  // some order, for pools of them
 };
 
 struct Route {

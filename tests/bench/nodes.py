@@ -28,8 +28,11 @@ def node_address(node):
     return f'10.192.{node // 250}.{node % 250 + 1}'
 
 
-def node(number):
-    return resource('Node', 'nodes', f'node{number:04}', {'bgp': {'ipv4Address': node_address(number) + '/16'}},
+def node(number, options):
+    spec = {'bgp': {'ipv4Address': node_address(number) + '/16'}}
+    if options.encapsulation == 'vxlan':
+        spec['ipv4VXLANTunnelAddr'] = address(block_start(number) + 63)
+    return resource('Node', 'nodes', f'node{number:04}', spec,
                     labels={'rack': str(number // 40), 'kubernetes.io/hostname': f'node{number:04}'})
 
 
@@ -83,7 +86,7 @@ def report(when, agent, scratch):
 
 def churn(etcd, options):
     for i in range(options.rounds):
-        etcd.put(*node(options.nodes + i))
+        etcd.put(*node(options.nodes + i, options))
         etcd.put(*pool('second', '172.16.0.0/16', options.encapsulation))
         extra = block(options.nodes + 1, 0)[1]
         etcd.put(extra[0].replace(f'node{options.nodes + 1:04}', HOST), extra[1])
@@ -93,7 +96,7 @@ def churn(etcd, options):
             etcd.put(key, value.replace('"group', '"moved'))
             etcd.put(key, value)
         etcd.put(*policy(i % options.groups, 20000 + i))
-        etcd.call('kv/deleterange', {'key': b64(node(options.nodes + i)[0])})
+        etcd.call('kv/deleterange', {'key': b64(node(options.nodes + i, options)[0])})
         etcd.call('kv/deleterange', {'key': b64(pool('second', '172.16.0.0/16', 'none')[0])})
         etcd.call('kv/deleterange', {'key': b64(extra[0].replace(f'node{options.nodes + 1:04}', HOST))})
         time.sleep(0.3)
@@ -112,6 +115,17 @@ def environment(options, scratch):
 def bird_sessions(scratch):
     answer = subprocess.run(['birdc', '-s', scratch / 'bird/bird.ctl', 'show', 'protocols'], capture_output=True, text=True)
     return answer.stdout.count('\nMesh_')
+
+
+def tunnel_routes():
+    return subprocess.run(['ip', 'route', 'show', 'dev', 'vxlan.calico'], capture_output=True, text=True).stdout.count('\n')
+
+
+def expected_routes(options):
+    """Those into the tunnel: blocks, or guests and tunnel addresses."""
+    if options.encapsulation != 'vxlan':
+        return 0
+    return (options.nodes - 1) * (1 if options.route_source == 'CalicoIPAM' else options.routes + 1)
 
 
 def main():
@@ -148,15 +162,17 @@ def main():
                  pool('first', '10.80.0.0/12', options.encapsulation)]
         items += [policy(group) for group in range(options.groups)]
         for number in range(options.nodes):
-            items += [node(number), *block(number, options.routes)]
+            items += [node(number, options), *block(number, options.routes)]
         items += [workload(number, options) for number in range(options.nodes * options.routes)]
         etcd.load(items)
         agent = subprocess.Popen([pathlib.Path(options.bin) / 'percaled'], env=environment(options, scratch))
         processes.append(agent)
         wait_for(ready, 120, 'the agent')
         wait_for(lambda: bird_sessions(scratch) == options.nodes - 1 or 1 / 0, 60, "BIRD's configuration")
+        wait_for(lambda: tunnel_routes() >= expected_routes(options) or 1 / 0, 60, 'the routes into the tunnel')
         print(f'{options.nodes} nodes, {options.routes} routes each, {options.nodes * options.routes} endpoints, {options.groups} '
-              f'groups, encapsulation {options.encapsulation}, {options.route_source}, {options.nodes - 1} sessions configured')
+              f'groups, encapsulation {options.encapsulation}, {options.route_source}, {options.nodes - 1} sessions configured, '
+              f'{tunnel_routes()} routes into the tunnel')
         time.sleep(12)
         worst = report('at rest, 12 s after ready', agent, scratch)
         churn(etcd, options)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "base/check.h"
 
@@ -93,7 +94,7 @@ LabelIndex::Acquired LabelIndex::acquire(std::span<const model::Label> labels,
   const auto all_labels = effective(group, scratch_);
   list(id, all_labels);
   filing_.for_each_candidate(all_labels, [&](SelectorId selector) {
-    if (!selectors_[selector].condition.matches(all_labels)) return;
+    if (!evaluate(selectors_[selector].condition, all_labels)) return;
     group.matches.push_back(selector);
     selectors_[selector].groups.insert(id);
   });
@@ -187,19 +188,41 @@ void LabelIndex::for_each_candidate(const Plan& plan, Visitor visit) const {
   }
 }
 
+bool LabelIndex::evaluate(const Condition& condition, std::span<const model::Label> labels) {
+  const bool matches = condition.matches(labels);
+  ++(matches ? work_.matches : work_.misses);
+  return matches;
+}
+
+// One candidate tells where all have the label from: labels of profiles and of endpoints rarely share a name.
+void LabelIndex::count_scan(const Plan& plan, const Group& candidate) {
+  const bool own = model::find_label(candidate.content.labels(), plan.restriction->name()) != nullptr;
+  IndexScan scan = own ? IndexScan::kEndpointLabelName : IndexScan::kParentLabelName;
+  if (plan.kind == Plan::Kind::kValues && plan.restriction->values().size() == 1) {
+    scan = own ? IndexScan::kEndpointSingleValue : IndexScan::kParentSingleValue;
+  } else if (plan.kind == Plan::Kind::kValues) {
+    scan = own ? IndexScan::kEndpointMultiValue : IndexScan::kParentMultiValue;
+  }
+  ++work_.scans[static_cast<std::size_t>(scan)];
+}
+
 const IdSet& LabelIndex::add(SelectorId id, Condition condition) {
   if (selectors_.size() <= id) selectors_.resize(id + 1);
   Selector& selector = selectors_[id];
   selector.condition = std::move(condition);
   selector.place = filing_.add(id, selector.condition);
+  ++(selector.place.kind == SelectorFiling::Place::Kind::kAnywhere ? work_.unfiled : work_.filed);
 
   const Plan planned = plan(selector.condition);
   if (planned.restriction != nullptr && !names_.at(planned.restriction->name()).by_value) {
     build(Symbols{planned.restriction->name()});
   }
+  bool counted = planned.kind == Plan::Kind::kAll;
+  if (counted) ++work_.scans[static_cast<std::size_t>(IndexScan::kEndpointFullScan)];
   for_each_candidate(planned, [&](GroupId candidate) {
     Group& group = groups_[candidate];
-    if (!selector.condition.matches(effective(group, scratch_))) return;
+    if (!std::exchange(counted, true)) count_scan(planned, group);
+    if (!evaluate(selector.condition, effective(group, scratch_))) return;
     group.matches.push_back(id);
     selector.groups.insert(candidate);
   });
@@ -208,6 +231,7 @@ const IdSet& LabelIndex::add(SelectorId id, Condition condition) {
 
 void LabelIndex::remove(SelectorId id) {
   Selector& selector = selectors_[id];
+  --(selector.place.kind == SelectorFiling::Place::Kind::kAnywhere ? work_.unfiled : work_.filed);
   filing_.remove(id, selector.condition, selector.place);
   selector.groups.for_each([&](GroupId group) { groups_[group].matches.erase(id); });
   selector = Selector{};
@@ -230,7 +254,7 @@ std::vector<LabelIndex::MatchChange> LabelIndex::after_profile_change(model::Sym
     list(id, labels);
     now.clear();
     filing_.for_each_candidate(labels, [&](SelectorId selector) {
-      if (selectors_[selector].condition.matches(labels)) now.push_back(selector);
+      if (evaluate(selectors_[selector].condition, labels)) now.push_back(selector);
     });
     std::ranges::sort(now);
     std::ranges::sort(group.matches.items());

@@ -23,6 +23,7 @@
 #include "calc/containers/small_ids.h"
 #include "calc/labels/condition.h"
 #include "calc/labels/group_content.h"
+#include "calc/labels/index_work.h"
 #include "calc/labels/profile_labels.h"
 #include "calc/labels/selector_filing.h"
 #include "model/labels.h"
@@ -67,6 +68,8 @@ class LabelIndex {
   };
   void before_profile_change(model::Symbol profile);
   std::vector<MatchChange> after_profile_change(model::Symbol profile);
+
+  const IndexWork& work() const { return work_; }
 
  private:
   struct Group {
@@ -120,6 +123,8 @@ class LabelIndex {
   void build(const Symbols& names);
   template <typename Visitor>
   void for_each_candidate(const Plan& plan, Visitor visit) const;
+  bool evaluate(const Condition& condition, std::span<const model::Label> labels);
+  void count_scan(const Plan& plan, const Group& candidate);
 
   const ProfileLabels& profiles_;
   Slab<Group> groups_;
@@ -129,6 +134,7 @@ class LabelIndex {
   std::deque<Selector> selectors_;
   SelectorFiling filing_;
   model::Labels scratch_;
+  IndexWork work_;
 };
 
 }  // namespace calc

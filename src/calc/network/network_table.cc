@@ -32,12 +32,18 @@ void NetworkTable::put(const model::NodeKey& key, model::Node node) {
   const auto [known, is_new] = nodes_.try_emplace(key);
   known->second.generation = generation_;
   if (!is_new && known->second.node == node) return;
+  if (known->second.node.host_ipv4) census_.leave(key.name);
+  if (node.host_ipv4) census_.enter(key.name);
   known->second.node = std::move(node);
   dirty_nodes_.insert(key.name);
 }
 
 void NetworkTable::erase(const model::NodeKey& key) {
-  if (nodes_.erase(key) > 0) dirty_nodes_.insert(key.name);
+  const auto known = nodes_.find(key);
+  if (known == nodes_.end()) return;
+  if (known->second.node.host_ipv4) census_.leave(key.name);
+  nodes_.erase(known);
+  dirty_nodes_.insert(key.name);
 }
 
 void NetworkTable::collect(Changes& changes) {

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "calc/network/host_census.h"
 #include "calc/output.h"
 #include "model/update.h"
 
@@ -14,6 +15,9 @@ Pool to_pool(const model::IpPool& pool);
 
 class NetworkTable {
  public:
+  // Nodes with an address enter the census, which outlives the table.
+  explicit NetworkTable(HostCensus& census) : census_(census) {}
+
   void put(const model::IpPoolKey& key, const model::IpPool& pool);
   void erase(const model::IpPoolKey& key);
   void put(const model::NodeKey& key, model::Node node);
@@ -36,6 +40,7 @@ class NetworkTable {
     std::uint8_t generation = 0;
   };
 
+  HostCensus& census_;
   std::map<model::IpPoolKey, PoolEntry> pools_;
   // Two pools of one CIDR: the one with the lowest name counts until it goes (spec datamodel §6.4).
   std::map<base::Prefix, std::set<model::IpPoolKey>> by_cidr_;

@@ -13,7 +13,8 @@
 //     packets find no way back.
 //
 // Cost of a change: its own destinations, and those inside a pool that changes; for a node that moved, one look at
-// every route. Memory: one entry a destination, and with kWorkloads one for each workload endpoint of the cluster.
+// every route. Memory: about 40 bytes a destination, and with kWorkloads 25 for each workload endpoint of the cluster
+// (a cloud has fifty thousand): whatever follows from the node, as its address, is not kept with the destination.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +23,15 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
+#include "base/compact_map.h"
+#include "calc/containers/compact_array.h"
 #include "calc/output.h"
+#include "calc/sets/set_index.h"
 #include "model/update.h"
 
 namespace calc {
@@ -41,8 +48,10 @@ class RouteResolver {
   void begin(RouteSource source);
   RouteSource source() const { return source_; }
 
-  void put(const model::WorkloadEndpointKey& key, const model::WorkloadEndpoint& endpoint);
-  void erase(const model::WorkloadEndpointKey& key);
+  // Workloads by the number that the set index has given them. Their resync is the set index's, too: what it erases
+  // has to be erased here.
+  void put(EndpointNumber number, const model::WorkloadEndpoint& endpoint);
+  void erase(EndpointNumber number);
   void put(const model::IpamBlockKey& key, const model::IpamBlock& block);
   void erase(const model::IpamBlockKey& key);
 
@@ -50,8 +59,7 @@ class RouteResolver {
   void collect(Changes& changes);
 
   void begin_resync() { ++generation_; }
-  void keep(const model::WorkloadEndpointKey& key) { keep_in(workloads_, key); }  // counts as put
-  void keep(const model::IpamBlockKey& key) { keep_in(blocks_, key); }
+  void keep(const model::IpamBlockKey& key);  // counts as put
   void end_resync();
 
  private:
@@ -61,11 +69,24 @@ class RouteResolver {
     ClaimKind kind = ClaimKind::kWorkload;
     std::uint32_t count = 0;
   };
-  // A destination: a block, an address that somebody claims, or both.
+  using Claims = boost::container::small_vector<Claim, 2>;  // by node, then kind
+  // What has been said of a destination. The node's address is not kept: it is what nodes_ has, or had until this
+  // collect().
+  struct Announced {
+    Symbol node;
+    ClusterRoute::Kind kind{};
+    PoolKind pool{};
+    bool same_subnet = false;
+    bool any = false;
+    friend bool operator==(const Announced&, const Announced&) = default;
+  };
+  // A destination: a block, an address that somebody claims, or one of which something has been said. Nearly every
+  // address has one claim, counted once.
   struct Site {
-    Symbol block_node;  // empty: no block, or nobody's
-    bool is_block = false;
-    std::vector<Claim> claims;
+    Symbol claimed_by;
+    ClaimKind claim_kind{};
+    enum class Claimed : std::uint8_t { kNo, kOnce, kContested } claimed{};  // kContested: see contested_
+    Announced announced;
   };
   struct PoolInfo {
     PoolKind kind = PoolKind::kNoEncap;
@@ -83,10 +104,11 @@ class RouteResolver {
     friend bool operator==(const NodeInfo&, const NodeInfo&) = default;
     const Place& of(base::Family family) const { return family == base::Family::kIpv4 ? v4 : v6; }
   };
+  // One with addresses. The usual one has one of IPv4 and needs no allocation.
   struct Workload {
     Symbol node;
-    std::vector<base::IpAddress> addresses;
-    std::uint8_t generation = 0;
+    std::uint32_t only_v4 = 0;  // unless there are others
+    CompactArray<base::IpAddress> others;
   };
   struct Block {
     model::IpamBlock block;
@@ -94,21 +116,23 @@ class RouteResolver {
   };
   using Lengths = std::map<std::uint8_t, std::size_t, std::greater<>>;  // prefix lengths in use, longest first
 
-  void keep_in(auto& table, const auto& key) const {
-    if (const auto known = table.find(key); known != table.end()) known->second.generation = generation_;
-  }
   static NodeInfo info_of(const model::Node& node);
   bool is_local(Symbol node) const { return node.view() == hostname_; }
   void claim(const base::IpAddress& address, Symbol node, ClaimKind kind);
   void unclaim(const base::IpAddress& address, Symbol node, ClaimKind kind);
-  void drop_if_empty(const base::Prefix& prefix);
+  template <typename Visitor>
+  static void for_each_address(const Workload& workload, Visitor visit);
+  Claims claims_of(const base::Prefix& prefix, const Site& site) const;
+  void set_claims(const base::Prefix& prefix, Site& site, const Claims& claims);
   void take_pool(const base::Prefix& cidr, std::optional<PoolInfo> now);
   void take_node(Symbol name, NodeInfo now);
   void mark_inside(const base::Prefix& cidr);
   const PoolInfo* pool_of(const base::Prefix& prefix) const;
+  const model::IpamBlock* block_at(const base::Prefix& prefix) const;  // null if there is none
   Symbol covering_block_node(const base::Prefix& prefix) const;
-  std::optional<ClusterRoute> resolve(const base::Prefix& prefix) const;
-  std::optional<ClusterRoute> resolve_claims(const base::Prefix& prefix, const Site& site, PoolKind pool) const;
+  std::optional<ClusterRoute> resolve(const base::Prefix& prefix, const Claims& claims) const;
+  std::optional<ClusterRoute> resolve_claims(const base::Prefix& prefix, const Claims& claims, PoolKind pool) const;
+  void announce(const base::Prefix& prefix, Changes& changes);
 
   const std::string hostname_;
   RouteSource source_;
@@ -116,12 +140,13 @@ class RouteResolver {
   Lengths pool_lengths_;
   std::map<Symbol, NodeInfo> nodes_;
   NodeInfo self_;
-  std::map<model::WorkloadEndpointKey, Workload> workloads_;
+  base::CompactMap<EndpointNumber, Workload> workloads_;
   std::map<model::IpamBlockKey, Block> blocks_;
-  std::map<base::Prefix, Site> sites_;
+  base::CompactMap<base::Prefix, Site> sites_;
+  std::map<base::Prefix, Claims> contested_;
   Lengths block_lengths_;
-  std::set<base::Prefix> dirty_;
-  std::map<base::Prefix, ClusterRoute> announced_;
+  std::vector<base::Prefix> dirty_;                        // in any order, some more than once; each has a site
+  std::set<std::pair<Symbol, base::Family>> readdressed_;  // nodes with another address since the last collect()
   std::uint8_t generation_ = 0;
 };
 

@@ -43,16 +43,20 @@ struct World {
     for (const auto& [who, host] : borrowed) value.borrowed.emplace_back(address(who), names.intern(host));
     calculator.update(model::IpamBlockChange{{value.cidr}, value});
   }
-  void guest(const std::string& name, std::string_view host, std::string_view with) {
+  void guest(const std::string& name, std::string_view host, std::string_view with, std::string_view also = {}) {
     model::WorkloadEndpoint value;
     value.node = names.intern(host);
     value.membership.addresses = {address(with)};
+    if (!also.empty()) value.membership.addresses.push_back(address(also));
     if (host == "here") {
       auto interface = std::make_shared<model::WorkloadInterface>();
       interface->name = "tap-" + name;
       value.interface = std::move(interface);
     }
     calculator.update(model::WorkloadEndpointChange{{names.intern("openstack"), name}, value});
+  }
+  void no_guest(const std::string& name) {
+    calculator.update(model::WorkloadEndpointChange{{names.intern("openstack"), name}, std::nullopt});
   }
   std::string routes() {
     if (const auto output = calculator.flush()) apply(state, *output);
@@ -143,6 +147,64 @@ TEST(RouteResolver, AnAddressThatAGuestHereHasIsNeverRoutedAway) {
   EXPECT_EQ(w.routes(), "");
   w.guest("a", "near", "10.65.0.1");
   EXPECT_EQ(w.routes(), "10.65.0.1/32 workload vxlan node far 198.51.100.3\n") << "of two others the smallest name";
+}
+
+// As during a live migration, and when two ports have one address by mistake.
+TEST(RouteResolver, AnAddressStaysUntilItsLastGuestLeaves) {
+  World w(RouteSource::kWorkloads);
+  w.node("near", "192.0.2.2/24", "");
+  w.node("far", "198.51.100.3/24", "");
+  w.guest("a", "near", "10.65.0.1", "10.65.0.2");
+  w.guest("b", "near", "10.65.0.1");
+  w.guest("c", "far", "10.65.0.2");
+  EXPECT_EQ(w.routes(),
+            "10.65.0.1/32 workload vxlan node near 192.0.2.2\n"
+            "10.65.0.2/32 workload vxlan node far 198.51.100.3\n");
+  w.no_guest("c");
+  w.guest("a", "near", "10.65.0.2");
+  EXPECT_EQ(w.routes(),
+            "10.65.0.1/32 workload vxlan node near 192.0.2.2\n"
+            "10.65.0.2/32 workload vxlan node near 192.0.2.2\n");
+  w.no_guest("b");
+  EXPECT_EQ(w.routes(), "10.65.0.2/32 workload vxlan node near 192.0.2.2\n");
+  w.no_guest("a");
+  EXPECT_EQ(w.routes(), "");
+  w.guest("d", "far", "10.65.0.1");  // has the number that "a" had
+  EXPECT_EQ(w.routes(), "10.65.0.1/32 workload vxlan node far 198.51.100.3\n");
+}
+
+TEST(RouteResolver, GuestsThatAResyncDoesNotBringBackLoseTheirRoutes) {
+  World w(RouteSource::kWorkloads);
+  w.node("near", "192.0.2.2/24", "");
+  w.node("far", "198.51.100.3/24", "");
+  w.guest("a", "near", "10.65.0.1");
+  w.guest("b", "far", "10.65.0.2");
+  w.routes();
+  w.calculator.resync_begin();
+  w.pool("10.65.0.0/16", model::EncapMode::kAlways);
+  w.node("here", "192.0.2.1/24", "10.65.9.1");
+  w.node("near", "192.0.2.2/24", "");
+  w.node("far", "198.51.100.3/24", "");
+  w.guest("b", "far", "10.65.0.2");
+  w.calculator.resync_end();
+  EXPECT_EQ(w.routes(), "10.65.0.2/32 workload vxlan node far 198.51.100.3\n");
+}
+
+TEST(RouteResolver, ANodesNewAddressIsNewsForItsRoutesAlone) {
+  World w(RouteSource::kWorkloads);
+  w.node("near", "192.0.2.2/24", "");
+  w.node("far", "198.51.100.3/24", "");
+  w.guest("a", "near", "10.65.0.1");
+  w.guest("b", "far", "10.65.0.2");
+  w.routes();
+  w.node("far", "198.51.100.3/25", "");  // another network: of no interest
+  w.node("near", "192.0.2.9/24", "");
+  const auto output = w.calculator.flush();
+  ASSERT_TRUE(output && std::holds_alternative<Delta>(*output));
+  const auto& routes = std::get<Delta>(*output).changes.routes;
+  ASSERT_EQ(routes.size(), 1u);
+  EXPECT_EQ(base::to_string(routes.begin()->first) + " " + to_string(routes.begin()->second),
+            "10.65.0.1/32 workload vxlan node near 192.0.2.9");
 }
 
 TEST(RouteResolver, CrossSubnetFollowsTheOwnSubnet) {

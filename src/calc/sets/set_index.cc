@@ -6,16 +6,17 @@
 
 namespace calc {
 
-void SetIndex::put(const model::WorkloadEndpointKey& key, const model::Membership& value) {
+EndpointNumber SetIndex::put(const model::WorkloadEndpointKey& key, Symbol node, const model::Membership& value) {
   auto known = workloads_.find(key);
   if (known == workloads_.end()) {
     known = workloads_.insert(Workload{key.ns, kNoIndex, CompactText(key.name)}).first;
   }
-  put(known->holder, value);
+  put(known->holder, node, value);
+  return known->holder;
 }
 
-void SetIndex::put(const model::HostEndpointKey& key, const model::Membership& value) {
-  put(hosts_.try_emplace(key, kNoIndex).first->second, value);
+void SetIndex::put(const model::HostEndpointKey& key, Symbol node, const model::Membership& value) {
+  put(hosts_.try_emplace(key, kNoIndex).first->second, node, value);
 }
 
 void SetIndex::put(const model::NetworkSetKey& key, const model::NetworkSet& value) {
@@ -30,13 +31,13 @@ void SetIndex::put(const model::NetworkSetKey& key, const model::NetworkSet& val
     scratch_.push_back({net.address, 1});
     scratch_.push_back({base::IpAddress::from_bytes(net.family(), high), 1});
   }
-  put(network_sets_.try_emplace(key, kNoIndex).first->second, Value{value.labels, value.profiles, scratch_, {}});
+  put(network_sets_.try_emplace(key, kNoIndex).first->second, Value{{}, value.labels, value.profiles, scratch_, {}});
 }
 
-void SetIndex::put(std::uint32_t& id, const model::Membership& value) {
+void SetIndex::put(std::uint32_t& id, Symbol node, const model::Membership& value) {
   scratch_.clear();
   for (const base::IpAddress& address : value.addresses) scratch_.push_back(base::Prefix::host(address));
-  put(id, Value{value.labels, value.profiles, scratch_, value.ports});
+  put(id, Value{node, value.labels, value.profiles, scratch_, value.ports});
 }
 
 bool SetIndex::same(const Holder& holder, const Value& value) const {
@@ -52,12 +53,18 @@ void SetIndex::put(std::uint32_t& id, const Value& value) {
   const bool is_new = id == kNoIndex;
   if (is_new) id = holders_.allocate();
   Holder& current = holders_[id];
+  if (is_new || current.node != value.node) {
+    census_.leave(current.node);
+    census_.enter(value.node);
+    current.node = value.node;
+  }
   if (!is_new && same(current, value)) {
     current.generation = generation_;
     return;
   }
   Holder changed;
   changed.generation = generation_;
+  changed.node = value.node;
   changed.group = index_.acquire(value.labels, value.profiles).group;
   if (value.nets.size() == 1 && value.nets[0].is_host() && value.nets[0].address.is_v4()) {
     changed.has_only_v4 = true;
@@ -78,11 +85,13 @@ void SetIndex::put(std::uint32_t& id, const Value& value) {
   link(id);
 }
 
-void SetIndex::erase(const model::WorkloadEndpointKey& key) {
+EndpointNumber SetIndex::erase(const model::WorkloadEndpointKey& key) {
   const auto known = workloads_.find(key);
-  if (known == workloads_.end()) return;
-  erase(known->holder);
+  if (known == workloads_.end()) return kNoIndex;
+  const EndpointNumber number = known->holder;
+  erase(number);
   workloads_.erase(known);
+  return number;
 }
 
 void SetIndex::erase(const model::HostEndpointKey& key) {
@@ -104,21 +113,26 @@ void SetIndex::erase(std::uint32_t id) {
   for (const SetRef set : index_.matches(holder.group)) withdraw(holder, set);
   unlink(id);
   index_.release(holder.group);
+  census_.leave(holder.node);
   holders_.release(id);
 }
 
-void SetIndex::end_resync() {
+std::vector<EndpointNumber> SetIndex::end_resync() {
+  std::vector<EndpointNumber> erased;
   const auto sweep = [&](auto& table) {
     erase_if(table, [&](const auto& entry) {
       const std::uint32_t holder = holder_of(entry);
       if (holders_[holder].generation == generation_) return false;
       erase(holder);
+      erased.push_back(holder);
       return true;
     });
   };
-  sweep(workloads_);
   sweep(hosts_);
   sweep(network_sets_);
+  erased.clear();
+  sweep(workloads_);
+  return erased;
 }
 
 void SetIndex::link(std::uint32_t id) {

@@ -20,6 +20,7 @@
 #include "calc/containers/compact_text.h"
 #include "calc/containers/slab.h"
 #include "calc/labels/label_index.h"
+#include "calc/network/host_census.h"
 #include "calc/output.h"
 #include "calc/sets/member_counts.h"
 #include "calc/sets/set_spec.h"
@@ -28,16 +29,20 @@
 namespace calc {
 
 using SetRef = std::uint32_t;
+// Of an endpoint for as long as it exists; small, and used again afterwards.
+using EndpointNumber = std::uint32_t;
 
 class SetIndex {
  public:
-  explicit SetIndex(const ProfileLabels& profiles) : index_(profiles) {}
+  // Endpoints enter their hosts in the census. Both outlive the index.
+  SetIndex(const ProfileLabels& profiles, HostCensus& census) : index_(profiles), census_(census) {}
 
-  // Contributors of members. Putting an equal value again changes nothing.
-  void put(const model::WorkloadEndpointKey& key, const model::Membership& value);
-  void put(const model::HostEndpointKey& key, const model::Membership& value);
+  // Contributors of members. Putting an equal value again changes nothing. A workload's number is what other stages
+  // may file it by: names are long.
+  EndpointNumber put(const model::WorkloadEndpointKey& key, Symbol node, const model::Membership& value);
+  void put(const model::HostEndpointKey& key, Symbol node, const model::Membership& value);
   void put(const model::NetworkSetKey& key, const model::NetworkSet& value);
-  void erase(const model::WorkloadEndpointKey& key);
+  EndpointNumber erase(const model::WorkloadEndpointKey& key);  // which number is free now; kNoIndex: it was not there
   void erase(const model::HostEndpointKey& key);
   void erase(const model::NetworkSetKey& key);
 
@@ -54,13 +59,14 @@ class SetIndex {
   std::size_t workload_count() const { return workloads_.size(); }
   std::size_t host_endpoint_count() const { return hosts_.size(); }
   std::size_t network_set_count() const { return network_sets_.size(); }
+  const IndexWork& work() const { return index_.work(); }
 
-  // Everything that has not been put between begin and end is erased at the end.
+  // Everything that has not been put between begin and end is erased at the end, which returns the workloads among it.
   void begin_resync() { ++generation_; }
   void keep(const model::WorkloadEndpointKey& key) { keep_in(workloads_, key); }  // counts as put
   void keep(const model::HostEndpointKey& key) { keep_in(hosts_, key); }
   void keep(const model::NetworkSetKey& key) { keep_in(network_sets_, key); }
-  void end_resync();
+  std::vector<EndpointNumber> end_resync();
 
  private:
   // An endpoint or network set. The usual endpoint has one IPv4 address and no named ports and needs no allocation
@@ -72,10 +78,12 @@ class SetIndex {
     std::uint32_t only_v4 = 0;
     bool has_only_v4 = false;
     std::uint8_t generation = 0;
+    Symbol node;  // of an endpoint
     CompactArray<base::Prefix> nets;
     CompactArray<model::EndpointPort> ports;
   };
   struct Value {
+    Symbol node;
     std::span<const model::Label> labels;
     std::span<const Symbol> profiles;
     std::span<const base::Prefix> nets;
@@ -126,7 +134,7 @@ class SetIndex {
   void keep_in(const auto& table, const auto& key) {
     if (const auto known = table.find(key); known != table.end()) holders_[holder_of(*known)].generation = generation_;
   }
-  void put(std::uint32_t& id, const model::Membership& value);
+  void put(std::uint32_t& id, Symbol node, const model::Membership& value);
   void put(std::uint32_t& id, const Value& value);
   void erase(std::uint32_t id);
   bool same(const Holder& holder, const Value& value) const;
@@ -141,6 +149,7 @@ class SetIndex {
   void fill_new(Changes& changes);
 
   LabelIndex index_;
+  HostCensus& census_;
   Slab<Holder> holders_;
   std::vector<std::uint32_t> first_of_group_;
   boost::unordered_flat_set<Workload, NameHash, NameEqual> workloads_;
