@@ -473,7 +473,12 @@ void Intake::order_tunnels() {
     log_.info("tunnel.pools", "The IP pools ask for another set of tunnels",
               {{"ipip", now.ipip}, {"vxlan_v4", now.vxlan_v4}, {"vxlan_v6", now.vxlan_v6}});
   }
-  sinks_.tunnels({now, ++orders_});
+  const config::Resolved& running = options_.running.resolved;
+  sinks_.tunnels({.encapsulation = now,
+                  .number = ++orders_,
+                  .ipip_address = running.address(config::Parameter::kIpInIpTunnelAddr),
+                  .vxlan_address_v4 = running.address(config::Parameter::kIPv4VXLANTunnelAddr),
+                  .vxlan_address_v6 = running.address(config::Parameter::kIPv6VXLANTunnelAddr)});
   const calc::RouteSource source = route_source(options_.running.resolved, now);
   if (source == calc::RouteSource::kNone || calculator_.routes() != calc::RouteSource::kNone) return;
   calculator_.begin_routes(source);
@@ -502,6 +507,11 @@ void Intake::check_configuration() {
                         options_.running.resolved.durations(config::Parameter::kHealthTimeoutOverrides);
   if (timeouts) sinks_.timeouts(now.resolved.durations(config::Parameter::kHealthTimeoutOverrides));
   options_.running = std::move(now);
+  const bool addresses = std::ranges::any_of(effect.changed, [](config::Parameter parameter) {
+    return parameter == config::Parameter::kIpInIpTunnelAddr || parameter == config::Parameter::kIPv4VXLANTunnelAddr ||
+           parameter == config::Parameter::kIPv6VXLANTunnelAddr;
+  });
+  if (addresses) order_tunnels();
 }
 
 }  // namespace agent

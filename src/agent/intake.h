@@ -5,8 +5,9 @@
 //                            └─► ConfigTracker ─► leave, or Sinks::timeouts (what may change while running)
 //                                and the pools ─► Sinks::tunnels        (kernel thread)
 //
-// Pools decide about tunnels, and both the kernel thread and BIRD's follow them. Which goes first is told by numbers:
-// each change of pools is an order to the kernel thread, and the BgpUpdates of that change name it in `after`.
+// Pools and this node's tunnel addresses decide about tunnels, and both the kernel thread and BIRD's follow them. Which
+// goes first is told by numbers: each change of pools is an order to the kernel thread, and the BgpUpdates of that
+// change name it in `after`.
 //
 // Where a host that has made no routes itself comes to make them (the first VXLAN pool), the datastore is read again:
 // without need nobody keeps the addresses of the whole cloud.
@@ -52,6 +53,10 @@ void fold(BgpUpdates& pending, BgpUpdates&& later);
 struct TunnelOrder {
   config::Encapsulation encapsulation;
   std::uint64_t number = 0;
+  // Of this node's own devices; they come and go with the pools (ipam::TunnelKeeper).
+  std::optional<base::IpAddress> ipip_address = {};
+  std::optional<base::IpAddress> vxlan_address_v4 = {};
+  std::optional<base::IpAddress> vxlan_address_v6 = {};
 };
 
 class Intake {

@@ -264,6 +264,27 @@ TEST(Intake, BgpKeepsWhatANewSnapshotCannotRead) {
   EXPECT_EQ(filters, 1);
 }
 
+TEST(Intake, TunnelAddressesOfThisNodeAreAnOrder) {
+  Fixture f;
+  f.start();
+  const std::size_t before = f.orders.size();
+  f.store.write(
+      kRoot + "nodes/h1",
+      R"({"metadata":{"name":"h1"},"spec":{"bgp":{"ipv4Address":"192.0.2.1/24","ipv4IPIPTunnelAddr":"10.65.0.1"},
+                    "ipv6VXLANTunnelAddr":"fd00:65::1"}})");
+  f.settle();
+  ASSERT_EQ(f.orders.size(), before + 1) << f.log.lines;
+  EXPECT_EQ(f.orders.back().ipip_address, base::parse_address("10.65.0.1").value());
+  EXPECT_EQ(f.orders.back().vxlan_address_v4, std::nullopt);
+  EXPECT_EQ(f.orders.back().vxlan_address_v6, base::parse_address("fd00:65::1").value());
+  f.store.write(kRoot + "nodes/h1", R"({"metadata":{"name":"h1"},"spec":{"bgp":{"ipv4Address":"192.0.2.1/24"}}})");
+  f.settle();
+  EXPECT_EQ(f.orders.back().ipip_address, std::nullopt);
+  EXPECT_EQ(f.orders.back().number, f.orders.size());
+  f.loop.advance(std::chrono::seconds(10));
+  EXPECT_TRUE(f.leaves.empty());
+}
+
 TEST(Intake, ConfigurationChanges) {
   struct Case {
     const char* name;

@@ -94,7 +94,7 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
   render::Settings render = render_settings(config, options.encapsulation, options.hostname, kernel_has_ipv6);
   if (auto opened = side->open_ports(config, render.ipv6, render.features); !opened)
     return base::fail(std::move(opened).error());
-  const render::TunnelRules found = side->old_tunnels(render.ipip_tunnel);
+  const render::TunnelRules found = side->old_tunnels(tunnel_settings(config, options.encapsulation, {}));
   render.tunnels.ipip |= found.ipip;
   render.tunnels.vxlan_v4 |= found.vxlan_v4;
   render.tunnels.vxlan_v6 |= found.vxlan_v6;
@@ -129,6 +129,9 @@ base::Result<std::unique_ptr<KernelSide>> KernelSide::create(base::Loop& loop, b
 void KernelSide::order(const TunnelOrder& order) {
   const kernel::Mtus mtus = agent::mtus(config_, order.encapsulation, mtu_at_start_);
   dataplane::TunnelSettings settings = tunnel_settings(config_, order.encapsulation, mtus);
+  settings.ipip_address = order.ipip_address;
+  settings.vxlan_address_v4 = order.vxlan_address_v4;
+  settings.vxlan_address_v6 = order.vxlan_address_v6;
   const std::uint32_t largest = settings.any() ? mtus.workload : 0;
   plane_->set_tunnels(std::move(settings), largest, order.number);
   kernel::HostSettings host;
@@ -196,7 +199,7 @@ base::Result<> KernelSide::open_monitor(const config::Resolved& config) {
 
 // A tunnel that no pool uses any more goes on taking packets for a while (dataplane::Tunnels), and then still from
 // known hosts only.
-render::TunnelRules KernelSide::old_tunnels(const std::optional<base::IpAddress>& ipip_address) const {
+render::TunnelRules KernelSide::old_tunnels(const dataplane::TunnelSettings& settings) const {
   const auto there = [this](std::string_view name) -> std::optional<reconcile::DeviceState> {
     const auto device = ports_->devices->read(name);
     return device && *device && (*device)->up ? *device : std::nullopt;
@@ -204,11 +207,13 @@ render::TunnelRules KernelSide::old_tunnels(const std::optional<base::IpAddress>
   render::TunnelRules found;
   found.vxlan_v4 = there(dataplane::vxlan_device(base::Family::kIpv4)).has_value();
   found.vxlan_v6 = there(dataplane::vxlan_device(base::Family::kIpv6)).has_value();
-  // tunl0 is everybody's: ours only with our address on it.
+  // tunl0 is everybody's. Ours may have lost its address since, and without rules strangers' packets would come out of
+  // it; so whatever is taken down in the end is guarded until then.
   const auto tunnel = there(dataplane::kIpipDevice);
-  if (!tunnel || !ipip_address) return found;
-  const base::Prefix own = base::Prefix::host(*ipip_address);
-  found.ipip = std::find(tunnel->addresses.begin(), tunnel->addresses.end(), own) != tunnel->addresses.end();
+  if (!tunnel) return found;
+  const auto own = settings.ipip_address ? std::optional(base::Prefix::host(*settings.ipip_address)) : std::nullopt;
+  found.ipip = settings.retire_ipip ||
+               std::find(tunnel->addresses.begin(), tunnel->addresses.end(), own) != tunnel->addresses.end();
   return found;
 }
 

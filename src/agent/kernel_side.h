@@ -87,7 +87,7 @@ class KernelSide final : public kernel::LinkListener, public dataplane::Listener
   base::Result<> open_ports(const config::Resolved& config, bool ipv6, render::Features& features);
   base::Result<> open_monitor(const config::Resolved& config);
   base::Result<> prepare_host(const Options& options, bool ipv6, std::uint32_t workload_mtu);
-  render::TunnelRules old_tunnels(const std::optional<base::IpAddress>& ipip_address) const;
+  render::TunnelRules old_tunnels(const dataplane::TunnelSettings& settings) const;
   void take_over();
   void catch_up();
   void report_health();

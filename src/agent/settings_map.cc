@@ -99,11 +99,13 @@ render::Settings render_settings(const config::Resolved& resolved, const config:
   out.metadata_port = static_cast<std::uint16_t>(resolved.integer(P::kMetadataPort));
   out.failsafe_inbound = failsafe(resolved.ports(P::kFailsafeInboundHostPorts));
   out.failsafe_outbound = failsafe(resolved.ports(P::kFailsafeOutboundHostPorts));
-  out.tunnels = {encapsulation.ipip, encapsulation.vxlan_v4, encapsulation.vxlan_v6};
+  out.tunnels = {.ipip = encapsulation.ipip,
+                 .vxlan_v4 = encapsulation.vxlan_v4,
+                 .vxlan_v6 = encapsulation.vxlan_v6,
+                 .ipip_address = resolved.address(P::kIpInIpTunnelAddr).has_value(),
+                 .vxlan_address_v4 = resolved.address(P::kIPv4VXLANTunnelAddr).has_value(),
+                 .vxlan_address_v6 = resolved.address(P::kIPv6VXLANTunnelAddr).has_value()};
   out.vxlan_port = static_cast<std::uint16_t>(resolved.integer(P::kVXLANPort));
-  out.ipip_tunnel = resolved.address(P::kIpInIpTunnelAddr);
-  out.vxlan_tunnel_v4 = resolved.address(P::kIPv4VXLANTunnelAddr);
-  out.vxlan_tunnel_v6 = resolved.address(P::kIPv6VXLANTunnelAddr);
   out.allow_vxlan_from_workloads = resolved.flag(P::kAllowVXLANPacketsFromWorkloads);
   out.allow_ipip_from_workloads = resolved.flag(P::kAllowIPIPPacketsFromWorkloads);
   out.external_nodes = resolved.prefixes(P::kExternalNodesCIDRList);

@@ -25,6 +25,7 @@ std::vector<Command> node_commands() {
          {"as", 0, "NUMBER", "AS number. [default: $AS, else what is stored, else the cluster's]"},
          {"openstack", 0, {}, "Marks a new cluster as OpenStack's; --pool then gets IP-in-IP."},
          {"pool", 0, "CIDR", "Creates this pool if the cluster has none of its IP version yet."},
+         {"tunnel-pool", 0, "CIDR", "A pool of their own for tunnel addresses, made with --pool."},
          {"ipip", 0, "MODE", "Of that pool: Always, CrossSubnet or Never. [default: Always with --openstack]"},
          {"vxlan", 0, "MODE", "Of that pool: Always, CrossSubnet or Never. [default: Never]"},
          {"block-size", 0, "LENGTH", "Prefix length of that pool's blocks. [default: 26, IPv6 122]"},

@@ -49,16 +49,43 @@ TEST_F(NodeCommands, InitForOpenStackWithAPool) {
   EXPECT_THAT(second, HasSubstr("AS number 64513"));
 }
 
+TEST_F(NodeCommands, InitGivesTunnelsAPoolOfTheirOwn) {
+  const std::vector<std::string> command = {"node",         "init",          "--openstack", "--pool",
+                                            "10.65.0.0/16", "--tunnel-pool", "10.99.0.0/20"};
+  const std::string first = run_command(command);
+  EXPECT_THAT(first, HasSubstr("IP pool default-ipv4-tunnels: created, 10.99.0.0/20, for tunnel addresses alone\n"
+                               "IP pool default-ipv4-ippool: created, 10.65.0.0/16, ipipMode Always"));
+  EXPECT_THAT(first, HasSubstr("IPIP tunnel address 10.99."));
+  EXPECT_THAT(stored("ippools/default-ipv4-ippool"), HasSubstr(R"("allowedUses":["Workload"])"));
+  EXPECT_THAT(stored("ippools/default-ipv4-tunnels"),
+              AllOf(HasSubstr(R"("allowedUses":["Tunnel"])"), HasSubstr(R"("ipipMode":"Always")"),
+                    HasSubstr(R"("cidr":"10.99.0.0/20")")));
+  const std::string before = stored("ippools/default-ipv4-tunnels");
+  EXPECT_THAT(run_command(command), HasSubstr("not created, the cluster has IPv4 pools already (default-ipv4-ippool)"));
+  EXPECT_EQ(stored("ippools/default-ipv4-tunnels"), before);
+}
+
+// Between the two pools the first run was killed.
+TEST_F(NodeCommands, InitFinishesWhatWasCutShort) {
+  put_raw("ippools/default-ipv4-tunnels",
+          R"({"metadata":{"name":"default-ipv4-tunnels"},"spec":{"cidr":"10.99.0.0/20","ipipMode":"Always",)"
+          R"("allowedUses":["Tunnel"]}})");
+  run_command({"node", "init", "--openstack", "--pool", "10.65.0.0/16", "--tunnel-pool", "10.99.0.0/20"});
+  EXPECT_EQ(status_, 0);
+  EXPECT_THAT(stored("ippools/default-ipv4-ippool"), HasSubstr(R"("allowedUses":["Workload"])"));
+}
+
 TEST_F(NodeCommands, InitNeverChangesAnExistingCluster) {
   const std::string pool = R"({"metadata":{"name":"p"},"spec":{"cidr":"10.1.0.0/16","ipipMode":"CrossSubnet"}})";
   const std::string information =
       R"({"metadata":{"name":"default"},"spec":{"clusterGUID":"0123","clusterType":"k8s","datastoreReady":false}})";
   put_raw("ippools/p", pool);
   put_raw("clusterinformations/default", information);
-  run_command({"node", "init", "--openstack", "--pool", "10.65.0.0/16"});
+  run_command({"node", "init", "--openstack", "--pool", "10.65.0.0/16", "--tunnel-pool", "10.99.0.0/20"});
   EXPECT_EQ(status_, 0);
   EXPECT_EQ(stored("ippools/p"), pool);
   EXPECT_EQ(stored("ippools/default-ipv4-ippool"), "");
+  EXPECT_EQ(stored("ippools/default-ipv4-tunnels"), "");
   EXPECT_EQ(stored("clusterinformations/default"), information);
 }
 
@@ -105,6 +132,12 @@ TEST_F(NodeCommands, InitRefuses) {
   EXPECT_THAT(run_command({"node", "init", "--ip", "192.0.2.50", "--skip-address-check"}), StartsWith("Node"));
   EXPECT_THAT(run_command({"node", "init", "--name", "p", "--ip", "192.0.2.51", "--pool", "10.0.0.0/8", "--ipip", "x"}),
               HasSubstr("no such encapsulation mode: x"));
+  const std::vector<std::string> tunnels = {"node", "init", "--ip", "192.0.2.11", "--tunnel-pool", "10.99.0.0/20"};
+  EXPECT_THAT(run_command(tunnels), HasSubstr("--tunnel-pool goes with a pool of the same IP version (--pool)"));
+  std::vector<std::string> plain = tunnels;
+  plain.insert(plain.end(), {"--pool", "10.65.0.0/16"});
+  EXPECT_THAT(run_command(plain), HasSubstr("the pool uses no tunnel; give --ipip or --vxlan"));
+  EXPECT_EQ(stored("ippools/default-ipv4-ippool"), "");
 }
 
 // --- status ---

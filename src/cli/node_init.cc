@@ -41,13 +41,14 @@ struct FamilyWords {
   std::string_view method_option, method_variable;
   std::string_view field;
   std::string_view pool_name;
+  std::string_view tunnel_pool_name;
   std::string_view pool_variables;  // beginning of their names
 };
 constexpr FamilyWords kFamilies[] = {
     {base::Family::kIpv4, "IPv4", "ip", "IP", "ip-autodetection-method", "IP_AUTODETECTION_METHOD", "ipv4Address",
-     "default-ipv4-ippool", "CALICO_IPV4POOL_"},
+     "default-ipv4-ippool", "default-ipv4-tunnels", "CALICO_IPV4POOL_"},
     {base::Family::kIpv6, "IPv6", "ip6", "IP6", "ip6-autodetection-method", "IP6_AUTODETECTION_METHOD", "ipv6Address",
-     "default-ipv6-ippool", "CALICO_IPV6POOL_"},
+     "default-ipv6-ippool", "default-ipv6-tunnels", "CALICO_IPV6POOL_"},
 };
 
 Error invalid(std::string text) { return Error(ErrorKind::kInvalid, std::move(text)); }
@@ -299,13 +300,47 @@ class NodeInit {
     return pool;
   }
 
+  // "" if none is asked for, or one of the other IP version.
+  base::Result<std::string> tunnel_cidr(const FamilyWords& words) const {
+    const std::string option = arguments_.value("tunnel-pool");
+    if (option.empty()) return std::string();
+    const auto cidr = base::parse_cidr(option);
+    if (!cidr) return base::fail(cidr.error().in("--tunnel-pool"));
+    return cidr->family() == words.family ? option : std::string();
+  }
+
+  // Before the guests' pool: a cluster that has that one is never touched again.
+  base::Result<void> create_tunnel_pool(const FamilyWords& words, const Resource& guests, const std::string& cidr) {
+    const std::string ipip(model::text_of(guests.spec(), "ipipMode"));
+    const std::string vxlan(model::text_of(guests.spec(), "vxlanMode"));
+    if (ipip == "Never" && vxlan == "Never")
+      return base::fail(invalid("--tunnel-pool: the pool uses no tunnel; give --ipip or --vxlan"));
+    Resource pool = model::make_resource(model::kinds::kIpPool, words.tunnel_pool_name);
+    for (const char* const same : {"ipipMode", "vxlanMode", "nodeSelector"}) {
+      if (const auto* value = guests.spec().if_contains(same)) pool.spec()[same] = *value;
+    }
+    pool.spec()["cidr"] = cidr;
+    pool.spec()["natOutgoing"] = false;
+    pool.spec()["allowedUses"] = boost::json::array{"Tunnel"};
+    const auto created = client_.create(pool);
+    if (!created && created.error().kind() == ErrorKind::kExists) return {};
+    if (!created) return base::fail(created.error());
+    say(fmt::format("IP pool {}: created, {}, for tunnel addresses alone", words.tunnel_pool_name, cidr));
+    return {};
+  }
+
   base::Result<void> create_pool(const FamilyWords& words, const std::vector<Resource>& existing) {
     const std::string option = arguments_.value("pool");
     const auto by_option = base::parse_cidr(option);
     if (!option.empty() && !by_option) return base::fail(by_option.error().in("--pool"));
     const bool optional = by_option && by_option->family() == words.family;
     const std::string text = optional ? option : given("", std::string(words.pool_variables) + "CIDR");
-    if (text.empty() || text == "none") return {};
+    const auto tunnels = tunnel_cidr(words);
+    if (!tunnels) return base::fail(tunnels.error());
+    if (text.empty() || text == "none") {
+      if (tunnels->empty()) return {};
+      return base::fail(invalid("--tunnel-pool goes with a pool of the same IP version (--pool)"));
+    }
     if (base::to_lower(given("", "NO_DEFAULT_POOLS")) == "true")
       return base::fail(invalid("a pool was asked for together with NO_DEFAULT_POOLS"));
     const auto cidr = base::parse_cidr(text);
@@ -314,6 +349,7 @@ class NodeInit {
     std::vector<std::string> same;
     for (const Resource& pool : existing) {
       const auto theirs = base::parse_cidr(model::text_of(pool.spec(), "cidr"));
+      if (pool.name() == words.tunnel_pool_name && !tunnels->empty()) continue;  // a former run was cut short
       if (theirs && theirs->family() == words.family) same.push_back(std::string(pool.name()));
     }
     if (!same.empty()) {
@@ -323,6 +359,10 @@ class NodeInit {
     }
     auto pool = make_pool(words, *cidr, optional);
     if (!pool) return base::fail(pool.error());
+    if (!tunnels->empty()) {
+      pool->spec()["allowedUses"] = boost::json::array{"Workload"};
+      if (auto done = create_tunnel_pool(words, *pool, *tunnels); !done) return done;
+    }
     const auto created = client_.create(*pool);
     if (!created && created.error().kind() == ErrorKind::kExists) {
       say("IP pool " + text + ": not created, another node was faster");

@@ -212,8 +212,8 @@ class TunnelPlan {
   static void add_device(FamilyPlan& plan, const std::optional<reconcile::DeviceSpec>& spec,
                          const std::optional<std::string>& parent) {
     if (!spec) return;
-    std::string line = spec->name + " mtu " + std::to_string(spec->mtu) + " address " +
-                       base::to_string(base::Prefix::host(spec->address));
+    std::string line = spec->name + " mtu " + std::to_string(spec->mtu);
+    if (spec->address) line += " address " + base::to_string(base::Prefix::host(*spec->address));
     if (spec->kind == reconcile::DeviceKind::kVxlan) {
       line += " vni " + std::to_string(spec->vxlan.vni) + " port " + std::to_string(spec->vxlan.port) + " mac " +
               base::to_string(spec->vxlan.mac);

@@ -157,7 +157,12 @@ void Dataplane::set_tunnels(TunnelSettings tunnels, std::uint32_t largest_mtu, s
     tunnels_->change(std::move(tunnels));
     follow_tunnels(tunnels_->rules());
   } else {
-    follow_tunnels({tunnels.ipip, tunnels.vxlan_v4, tunnels.vxlan_v6});
+    follow_tunnels({.ipip = tunnels.ipip,
+                    .vxlan_v4 = tunnels.vxlan_v4,
+                    .vxlan_v6 = tunnels.vxlan_v6,
+                    .ipip_address = tunnels.ipip_address.has_value(),
+                    .vxlan_address_v4 = tunnels.vxlan_address_v4.has_value(),
+                    .vxlan_address_v6 = tunnels.vxlan_address_v6.has_value()});
   }
   schedule();
 }
@@ -167,6 +172,7 @@ void Dataplane::follow_tunnels(render::TunnelRules now) {
   if (now == tunnel_rules_) return;
   tunnel_rules_ = now;
   tunnel_rules_since_ = last_turn_ + 1;
+  if (tunnels_) tunnels_->unguard(now);
   take(renderer_.set_tunnels(now));
   schedule();
 }

@@ -319,7 +319,6 @@ TEST(Dataplane, ARefusedRuleIsLoggedOnce) {
 // Rules first, then the device, then time for the others, then BIRD; and all of it back.
 TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
   World w;
-  w.settings.render.ipip_tunnel = *base::parse_address("10.65.9.1");
   w.make();
   w.devices.devices["tap1"] = {
       .name = "tap1", .index = 7, .kind = reconcile::DeviceKind::kOther, .up = true, .mtu = 1500, .addresses = {}};
@@ -360,6 +359,18 @@ TEST(Dataplane, ATunnelComesAndGoesUnderItsRules) {
   w.loop.advance(milliseconds(100));
   EXPECT_THAT(w.told.tunnels_ready, ::testing::ElementsAre(1u, 2u)) << "BIRD need not wait";
   EXPECT_TRUE(is_up());
+  // Wanted again while the rules are on their way out: no device until they are back.
+  for (int i = 0; i < 60'000 && guarded(); ++i) w.loop.advance(milliseconds(1));
+  EXPECT_FALSE(is_up());
+  tunnels.ipip = true;
+  w.plane->set_tunnels(tunnels, 1480, 3);
+  for (int i = 0; i < 100; ++i) {
+    w.loop.advance(milliseconds(1));
+    ASSERT_TRUE(guarded() || !is_up()) << "strangers' packets would come out of it";
+  }
+  EXPECT_TRUE(is_up());
+  tunnels.ipip = false;
+  w.plane->set_tunnels(tunnels, 0, 4);
   w.loop.advance(Tunnels::kLinger + seconds(1));
   EXPECT_FALSE(is_up());
   EXPECT_FALSE(guarded());

@@ -129,23 +129,23 @@ reconcile::FdbTable tunnel_fdb(const std::map<base::Symbol, Vtep>& others) {
 }
 
 std::optional<reconcile::DeviceSpec> ipip_spec(const TunnelSettings& settings) {
-  if (!settings.ipip || !settings.ipip_address) return std::nullopt;
+  if (!settings.ipip) return std::nullopt;
   return reconcile::DeviceSpec{.name = std::string(kIpipDevice),
                                .kind = reconcile::DeviceKind::kIpip,
                                .mtu = settings.ipip_mtu,
-                               .address = *settings.ipip_address};
+                               .address = settings.ipip_address};
 }
 
 std::optional<reconcile::DeviceSpec> vxlan_spec(const TunnelSettings& settings, Family family,
                                                 const std::optional<base::IpAddress>& host, reconcile::IfIndex parent) {
   const bool v4 = family == Family::kIpv4;
-  const auto& address = v4 ? settings.vxlan_address_v4 : settings.vxlan_address_v6;
-  if (!settings.vxlan(family) || !address || !host || parent == 0) return std::nullopt;
+  if (!settings.vxlan(family) || !host || parent == 0) return std::nullopt;
   return reconcile::DeviceSpec{
       .name = std::string(vxlan_device(family)),
       .kind = reconcile::DeviceKind::kVxlan,
       .mtu = v4 ? settings.vxlan_mtu_v4 : settings.vxlan_mtu_v6,
-      .address = *address,
+      .family = family,
+      .address = v4 ? settings.vxlan_address_v4 : settings.vxlan_address_v6,
       .vxlan = {.vni = settings.vni,
                 .port = settings.port,
                 .parent = parent,

@@ -79,7 +79,8 @@ std::optional<PlacedRoute> place_route(const base::Prefix& destination, const ca
 std::vector<reconcile::Neighbour> tunnel_neighbours(const std::map<base::Symbol, Vtep>& others);
 reconcile::FdbTable tunnel_fdb(const std::map<base::Symbol, Vtep>& others);
 
-// The devices of this host. Nothing while an address of its own is missing.
+// The devices of this host. Without a tunnel address of its own a device is wanted all the same: it takes what other
+// hosts send, and gets the address when there is one. Nothing while what it cannot be made without is missing.
 std::optional<reconcile::DeviceSpec> ipip_spec(const TunnelSettings& settings);
 std::optional<reconcile::DeviceSpec> vxlan_spec(const TunnelSettings& settings, base::Family family,
                                                 const std::optional<base::IpAddress>& host, reconcile::IfIndex parent);

@@ -119,7 +119,8 @@ TEST(TunnelRoutes, AVtepNeedsBothAddresses) {
 
 TEST(TunnelRoutes, Devices) {
   TunnelSettings settings = all_on();
-  EXPECT_FALSE(ipip_spec(settings)) << "no address yet";
+  ASSERT_TRUE(ipip_spec(settings));
+  EXPECT_FALSE(ipip_spec(settings)->address) << "none yet";
   settings.ipip_address = address("10.65.0.1");
   settings.vxlan_address_v4 = address("10.65.0.2");
   const auto ipip = ipip_spec(settings);
@@ -127,7 +128,11 @@ TEST(TunnelRoutes, Devices) {
   EXPECT_EQ(ipip->name, "tunl0");
   EXPECT_EQ(ipip->mtu, 1480u);
   EXPECT_FALSE(vxlan_spec(settings, Family::kIpv4, address("192.0.2.1"), 0)) << "no parent";
-  EXPECT_FALSE(vxlan_spec(settings, Family::kIpv6, address("2001:db8::1"), 2)) << "no address";
+  EXPECT_FALSE(vxlan_spec(settings, Family::kIpv4, std::nullopt, 2)) << "no source of outer packets";
+  const auto bare = vxlan_spec(settings, Family::kIpv6, address("2001:db8::1"), 2);
+  ASSERT_TRUE(bare);
+  EXPECT_EQ(bare->family, Family::kIpv6);
+  EXPECT_FALSE(bare->address);
   const auto vxlan = vxlan_spec(settings, Family::kIpv4, address("192.0.2.1"), 2);
   ASSERT_TRUE(vxlan);
   EXPECT_EQ(vxlan->vxlan.vni, 4096u);

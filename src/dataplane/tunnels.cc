@@ -52,6 +52,7 @@ Tunnels::Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock&
   for (Device& device : devices_) {
     if (asked_for(device)) begin_use(device);
     device.coming = false;  // others went on sending while this agent was away
+    device.addresses_due.reset();
   }
 }
 
@@ -76,6 +77,7 @@ void Tunnels::change(TunnelSettings settings) {
 void Tunnels::begin_use(Device& device) {
   device.wanted = true;
   device.coming = true;
+  device.addresses_due = clock_.now() + kAddressesDue;
   device.look = true;
   device.lingers = false;
   device.retire_at.reset();
@@ -95,6 +97,7 @@ void Tunnels::end_use(Device& device) {
   device.wanted = false;
   device.coming = false;
   device.lingers = true;
+  device.addresses_due.reset();
   device.listens_until.reset();
   device.retire_at = clock_.now() + kLinger;
   device.told.clear();
@@ -103,7 +106,12 @@ void Tunnels::end_use(Device& device) {
 
 render::TunnelRules Tunnels::rules() const {
   const auto needed = [this](Index index) { return devices_[index].wanted || devices_[index].lingers; };
-  return {.ipip = needed(kIpip), .vxlan_v4 = needed(kVxlanV4), .vxlan_v6 = needed(kVxlanV6)};
+  return {.ipip = needed(kIpip),
+          .vxlan_v4 = needed(kVxlanV4),
+          .vxlan_v6 = needed(kVxlanV6),
+          .ipip_address = settings_.ipip_address.has_value(),
+          .vxlan_address_v4 = settings_.vxlan_address_v4.has_value(),
+          .vxlan_address_v6 = settings_.vxlan_address_v6.has_value()};
 }
 
 bool Tunnels::guard(render::TunnelRules rules) {
@@ -111,6 +119,12 @@ bool Tunnels::guard(render::TunnelRules rules) {
   const auto waiting = std::ranges::count_if(devices_, waits);
   guarded_ = rules;
   return std::ranges::count_if(devices_, waits) < waiting;
+}
+
+void Tunnels::unguard(const render::TunnelRules& but) {
+  guarded_.ipip &= but.ipip;
+  guarded_.vxlan_v4 &= but.vxlan_v4;
+  guarded_.vxlan_v6 &= but.vxlan_v6;
 }
 
 bool Tunnels::guarded(const Device& device) const {
@@ -128,6 +142,7 @@ void Tunnels::update(const calc::Changes& changes, bool snapshot) {
     });
     v4_.others.clear();
     v6_.others.clear();
+    for (Device& device : devices_) device.without.clear();
     v4_.others_changed = v6_.others_changed = true;
   }
   std::set<base::Symbol> moved;
@@ -164,17 +179,33 @@ bool Tunnels::take_node(base::Symbol name, const model::Node* node) {
       look_again();
       continue;
     }
-    const auto vtep = node == nullptr ? std::nullopt : vtep_of(name.view(), *node, family);
-    const auto known = mine.others.find(name);
-    if (known == mine.others.end() ? !vtep : vtep == known->second) continue;
-    if (vtep) {
-      mine.others.insert_or_assign(name, *vtep);
+    moved |= take_vtep(name, family, node == nullptr ? std::nullopt : vtep_of(name.view(), *node, family));
+  }
+  if (self) return false;
+  for (Device& device : devices_) {
+    const bool v4 = device.family == Family::kIpv4;
+    const bool host = node != nullptr && (v4 ? node->bgp_ipv4 : node->bgp_ipv6);
+    if (host && !(!device.vxlan ? node->ipip_tunnel : v4 ? node->vxlan_tunnel_v4 : node->vxlan_tunnel_v6)) {
+      device.without.insert(name);
     } else {
-      mine.others.erase(known);
+      device.without.erase(name);
     }
-    mine.others_changed = moved = true;
   }
   return moved;
+}
+
+bool Tunnels::take_vtep(base::Symbol name, Family family, const std::optional<Vtep>& vtep) {
+  Side& mine = side(family);
+  const auto known = mine.others.find(name);
+  if (known == mine.others.end() ? !vtep : vtep == known->second) return false;
+  if (!vtep) {
+    mine.others.erase(known);
+  } else {
+    if (known != mine.others.end() && devices_[vxlan_index(family)].wanted) mine.former.push_back(known->second);
+    mine.others.insert_or_assign(name, *vtep);
+  }
+  mine.others_changed = true;
+  return true;
 }
 
 void Tunnels::link(const kernel::Link& link) {
@@ -247,12 +278,13 @@ kernel::ApplyReport Tunnels::apply() {
   kernel::ApplyReport report;
   for (Device& device : devices_) {
     if (device.wanted) {
+      await_addresses(device, report);
       bring_up(device, report);
     } else {
       retire(device, report);
     }
   }
-  publish_tables();
+  publish_tables(report);
   merge(report, fdb_.apply());
   if (ndp_) merge(report, ndp_->apply());
   publish_routes(report);
@@ -270,7 +302,32 @@ std::string Tunnels::missing_for(const Device& device) const {
   const Side& mine = side(device.family);
   if (device.vxlan && !mine.host) return "this Node has no address in the datastore (spec.bgp)";
   if (device.vxlan && !mine.parent) return "no interface has this Node's address " + base::to_string(*mine.host);
-  return "this Node has no tunnel address yet; 'percalectl node init' gives it one";
+  return "this Node has no tunnel address yet; if it stays so, does a pool with that mode allow the use Tunnel, and "
+         "select this node?";
+}
+
+bool Tunnels::has_address(const Device& device) const {
+  if (!device.vxlan) return settings_.ipip_address.has_value();
+  return (device.family == Family::kIpv4 ? settings_.vxlan_address_v4 : settings_.vxlan_address_v6).has_value();
+}
+
+// The address in a host's Node is the sign that it has heard of the change; without one it is no end of a VXLAN tunnel.
+void Tunnels::await_addresses(Device& device, kernel::ApplyReport& report) {
+  if (!device.addresses_due) return;
+  const base::Instant now = clock_.now();
+  const bool complete = has_address(device) && device.without.empty();
+  if (!complete && now < *device.addresses_due) return not_before(report, *device.addresses_due - now);
+  device.addresses_due.reset();
+  if (!complete) {
+    device.look = true;  // says what this host lacks
+    log_.warning("tunnel.addresses_late",
+                 "Hosts have no tunnel address; nobody reaches their guests through the tunnel",
+                 {{"device", device.name},
+                  {"others", device.without.size()},
+                  {"first", device.without.empty() ? std::string() : std::string(device.without.begin()->view())}});
+  }
+  // The last of them has the device only now.
+  if (!device.coming) device.listens_until = now + kListenFirst;
 }
 
 void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
@@ -288,10 +345,14 @@ void Tunnels::bring_up(Device& device, kernel::ApplyReport& report) {
   }
   device.look = false;
   // Made again later, others have gone on sending: only when it comes into use it may be ahead of them.
-  if (std::exchange(device.coming, false) || (*is_new && before == State::kUnknown)) {
+  const bool first = before == State::kUnknown || before == State::kWaiting;
+  if (std::exchange(device.coming, false) || (*is_new && first)) {
     device.listens_until = clock_.now() + kListenFirst;
   }
-  tell(device, State::kUp, {});
+  if (has_address(device)) return tell(device, State::kUp, {});
+  if (!device.addresses_due) return tell(device, State::kNoAddress, missing_for(device));
+  device.state = State::kNoAddress;  // said only if it stays so
+  device.up.set(0);
 }
 
 // True if the device was not there before.
@@ -344,7 +405,7 @@ void Tunnels::tell(Device& device, State state, const std::string& reason) {
   if (!news) return;
   if (state == State::kUp) {
     log_.info("tunnel.up", "The tunnel is as wanted", {{"device", device.name}});
-  } else if (state == State::kWaiting) {
+  } else if (state == State::kWaiting || state == State::kNoAddress) {
     log_.warning("tunnel.waiting", "No tunnel yet: " + reason, {{"device", device.name}});
   } else {
     log_.error("tunnel.failed", "No tunnel: " + reason + "; rules stay in force, and it is tried again",
@@ -354,23 +415,35 @@ void Tunnels::tell(Device& device, State state, const std::string& reason) {
 
 bool Tunnels::ready() const {
   for (const Device& device : devices_) {
-    if (!device.wanted || device.state == State::kWaiting || device.state == State::kFailed) continue;
+    if (!device.wanted || device.state == State::kFailed) continue;
+    if (device.addresses_due) return false;
+    if (device.state == State::kWaiting) continue;
     const auto there = links_.find(device.name);
-    if (device.state != State::kUp || there == links_.end() || !there->second.running || held(device.name))
-      return false;
+    const bool up = device.state == State::kUp || device.state == State::kNoAddress;
+    if (!up || there == links_.end() || !there->second.running || held(device.name)) return false;
   }
   return true;
 }
 
 // --- What the devices know, and what leads into them
 
-void Tunnels::publish_tables() {
+// Routes are published after this: in the next turn none leads to a former address any more.
+void Tunnels::publish_tables(kernel::ApplyReport& report) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     Side& mine = side(family);
     const Device& device = devices_[vxlan_index(family)];
-    if (!device.wanted || !std::exchange(mine.others_changed, false)) continue;
+    if (!device.wanted) continue;
+    if (!std::exchange(mine.others_changed, false)) {
+      if (mine.former.empty()) continue;
+      mine.former.clear();
+    }
     fdb_.want(device.name, tunnel_fdb(mine.others));
-    const std::vector<reconcile::Neighbour> neighbours = tunnel_neighbours(mine.others);
+    std::vector<reconcile::Neighbour> neighbours = tunnel_neighbours(mine.others);
+    for (const Vtep& old : mine.former) {
+      const auto same = [&old](const reconcile::Neighbour& one) { return one.address == old.tunnel; };
+      if (std::ranges::none_of(neighbours, same)) neighbours.push_back({old.tunnel, old.mac});
+    }
+    if (!mine.former.empty()) not_before(report, kForget);
     family == Family::kIpv4 ? parts_.neighbours_v4.want(device.name, neighbours) : ndp_->want(device.name, neighbours);
   }
 }
@@ -378,7 +451,7 @@ void Tunnels::publish_tables() {
 bool Tunnels::held(const std::string& interface) const {
   for (const Device& device : devices_) {
     if (device.name != interface) continue;
-    return device.coming || (device.listens_until && clock_.now() < *device.listens_until);
+    return device.coming || device.addresses_due || (device.listens_until && clock_.now() < *device.listens_until);
   }
   return false;
 }
@@ -443,7 +516,9 @@ void Tunnels::place(const base::Prefix& prefix, Destination& destination, Edits&
   const auto other = mine.others.find(cluster.node);
   const auto vtep = other == mine.others.end() ? std::nullopt : std::optional(other->second);
   const auto now = place_route(prefix, cluster, vtep, mine.parent, settings_);
-  if (now && held(now->interface)) return;  // what there was goes on
+  // Without the other end's address there is no route into a tunnel yet.
+  const bool lacks_end = !now && !vtep && cluster.pool == calc::PoolKind::kVxlan;
+  if (lacks_end ? held(std::string(vxlan_device(family))) : now && held(now->interface)) return;  // what was goes on
   const Placement placed = now ? Placement{now->owner, true, interface_number(now->interface)} : Placement{};
   if (placed != destination.placed) displace(prefix, destination.placed, edits);
   if (!now) return;

@@ -10,10 +10,14 @@
 // strangers, and rules() asks for them for as long as a device may take any.
 //
 // No packet is to be lost while a pool changes its mode, although hosts never change at the same moment:
-//   a device that comes into use listens for kListenFirst before routes lead into it, so that the others have theirs,
-//     too; until then routes lead where they led;
+//   a device takes packets as soon as the rules guard it, also without an address of its own;
+//   a device that comes into use waits until every host has its tunnel address, kAddressesDue at most, and listens for
+//     kListenFirst before routes lead into it, so that the others have theirs, too; until then routes lead where they
+//     led;
+//   a host's former tunnel address is known for another turn, until routes lead to the new one;
 //   a route that is no longer ours to make stays for kHandOver, so that BIRD has put its own beside it;
-//   a device that is no longer used stays for kLinger and goes on taking the packets of hosts that are late.
+//   a device that is no longer used stays for kLinger and goes on taking the packets of hosts that are late;
+//     ipam::TunnelKeeper keeps addresses longer than that.
 //
 // A device that cannot be had is told in the log, once for each reason, with the remedy, and tried again; it holds up
 // nothing else.
@@ -45,10 +49,14 @@ namespace dataplane {
 
 class Tunnels {
  public:
+  // Whoever keeps addresses hears of a pool when we do, and a thousand nodes have theirs after some seconds. With
+  // kListenFirst it is well below kLinger, since what was used before has to last so long.
+  static constexpr base::Duration kAddressesDue = std::chrono::seconds(15);
   static constexpr base::Duration kListenFirst = std::chrono::seconds(3);
   static constexpr base::Duration kHandOver = std::chrono::seconds(10);
   static constexpr base::Duration kLinger = std::chrono::seconds(30);
-  static constexpr base::Duration kLookAgain = std::chrono::seconds(10);  // after a failure
+  static constexpr base::Duration kLookAgain = std::chrono::seconds(10);     // after a failure
+  static constexpr base::Duration kForget = std::chrono::milliseconds(500);  // a former address, at the latest
 
   struct Parts {
     kernel::RouteSyncer& routes_v4;
@@ -61,12 +69,14 @@ class Tunnels {
   Tunnels(TunnelSettings settings, const Parts& parts, const base::Clock& clock, base::Log& log,
           base::MetricRegistry& metrics);
 
-  // Another set of tunnels, or other sizes. Addresses and names stay as they were.
+  // Another set of tunnels, other sizes or addresses. Names stay as they were.
   void change(TunnelSettings settings);
   // Whose packets the rules have to take, from known hosts only: those of devices in use and of devices that linger.
   render::TunnelRules rules() const;
   // These rules are in the kernel. True if a device has waited for them: it comes up at the next apply().
   bool guard(render::TunnelRules rules);
+  // From now on rules may be on their way out of the kernel that are not among these.
+  void unguard(const render::TunnelRules& but);
 
   void update(const calc::Changes& changes, bool snapshot);
   void link(const kernel::Link& link);
@@ -83,7 +93,7 @@ class Tunnels {
   std::uint64_t writes() const { return writes_ + fdb_.counters().writes + (ndp_ ? ndp_->counters().writes : 0); }
 
  private:
-  enum class State { kUnknown, kWaiting, kFailed, kUp, kUnused };
+  enum class State { kUnknown, kWaiting, kFailed, kNoAddress, kUp, kUnused };
   struct Device {
     std::string name;
     base::Family family = base::Family::kIpv4;
@@ -93,7 +103,9 @@ class Tunnels {
     State state = State::kUnknown;
     bool look = true;                            // may differ from what is wanted
     bool coming = false;                         // wanted of late; has not begun to listen
+    std::optional<base::Instant> addresses_due;  // so long routes wait for hosts without a tunnel address
     std::optional<base::Instant> listens_until;  // routes wait
+    std::set<base::Symbol> without;              // other hosts that have no address of this kind
     std::optional<base::Instant> retire_at;
     std::string told;  // the last reason why it is not there
     base::Gauge up;
@@ -103,6 +115,7 @@ class Tunnels {
     std::optional<base::IpAddress> host;  // this host's own address
     std::optional<std::string> parent;    // the interface that has it
     std::map<base::Symbol, Vtep> others;
+    std::vector<Vtep> former;  // what some of them were, while routes may lead there
     bool others_changed = true;
   };
   struct KnownLink {
@@ -135,6 +148,7 @@ class Tunnels {
   Side& side(base::Family family) { return family == base::Family::kIpv4 ? v4_ : v6_; }
   const Side& side(base::Family family) const { return family == base::Family::kIpv4 ? v4_ : v6_; }
   bool take_node(base::Symbol name, const model::Node* node);
+  bool take_vtep(base::Symbol name, base::Family family, const std::optional<Vtep>& vtep);
   void take_route(const base::Prefix& prefix, const calc::ClusterRoute* route);
   void find_parents();
   void look_again();
@@ -142,13 +156,15 @@ class Tunnels {
   void mark_all_routes();
 
   std::optional<reconcile::DeviceSpec> spec_of(const Device& device) const;
+  bool has_address(const Device& device) const;
+  void await_addresses(Device& device, kernel::ApplyReport& report);
   void bring_up(Device& device, kernel::ApplyReport& report);
   base::Result<bool> converge(const reconcile::DeviceSpec& spec);
   void retire(Device& device, kernel::ApplyReport& report);
   void tell(Device& device, State state, const std::string& reason);
   std::string missing_for(const Device& device) const;
 
-  void publish_tables();
+  void publish_tables(kernel::ApplyReport& report);
   void publish_routes(kernel::ApplyReport& report);
   void place(const base::Prefix& prefix, Edits& edits);
   void place(const base::Prefix& prefix, Destination& destination, Edits& edits);

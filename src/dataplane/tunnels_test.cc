@@ -68,6 +68,7 @@ struct World {
     model::Node out;
     out.bgp_ipv4 = *base::parse_interface_cidr(interface);
     out.host_ipv4 = out.bgp_ipv4->address;
+    out.ipip_tunnel = address(tunnel);
     out.vxlan_tunnel_v4 = address(tunnel);
     return out;
   }
@@ -179,8 +180,8 @@ TEST(Tunnels, SomebodyTakesTheDeviceAway) {
   World w;
   w.start();
   w.settle();
-  ASSERT_TRUE(w.devices.apply(
-      {.kind = reconcile::DeviceEdit::Kind::kRemove, .spec = {.name = "vxlan.calico", .address = {}}, .address = {}}));
+  ASSERT_TRUE(
+      w.devices.apply({.kind = reconcile::DeviceEdit::Kind::kRemove, .spec = {.name = "vxlan.calico"}, .address = {}}));
   w.fdb.entries.clear();
   w.route_kernel.routes.clear();
   w.turn();  // hears that it is gone
@@ -393,15 +394,106 @@ TEST(Tunnels, AKernelWithoutIpipIsSaidOnceWithTheRemedyAndHoldsUpNothing) {
   EXPECT_THAT(w.metrics.text(), HasSubstr("percale_tunnel_up{device=\"tunl0\"} 1\n"));
 }
 
+// A pool begins to ask for a tunnel, and nobody has an address for it yet.
+TEST(Tunnels, ItTakesPacketsBeforeItHasAnAddressAndSendsWhenEverybodyHasOne) {
+  World w(false);
+  w.start();
+  const auto there = [&w](std::optional<base::IpAddress> tunnel) {
+    calc::Changes changes;
+    model::Node node = World::node("192.0.2.2/24", "10.65.1.1");
+    node.ipip_tunnel = tunnel;
+    changes.nodes[w.names.intern("there")] = node;
+    w.tunnels->update(changes, false);
+  };
+  there(std::nullopt);
+  const auto own = std::exchange(w.settings.ipip_address, std::nullopt);
+  w.settings.ipip = true;
+  w.change();
+  w.turn();
+  EXPECT_EQ(w.turn().retry_after, Tunnels::kListenFirst);
+  EXPECT_THAT(w.devices.log, ElementsAre("create tunl0", "set tunl0 up"));
+  EXPECT_FALSE(w.tunnels->rules().ipip_address) << "nothing to masquerade with";
+  EXPECT_THAT(w.log.lines, IsEmpty()) << "as it has to be, for a moment";
+  w.settings.ipip_address = own;
+  w.change();
+  w.turn();
+  EXPECT_TRUE(w.tunnels->rules().ipip_address);
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_FALSE(w.tunnels->ready()) << "the other host may not have heard of it";
+  there(address("10.65.1.1"));
+  EXPECT_EQ(w.turn().retry_after, Tunnels::kListenFirst);
+  EXPECT_FALSE(w.tunnels->ready());
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready());
+  EXPECT_THAT(w.log.lines, ElementsAre(HasSubstr("tunnel.up")));
+
+  w.settings.ipip_address = address("10.65.0.9");
+  w.change();
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready()) << "only the address is exchanged";
+  EXPECT_EQ(w.devices.devices.at("tunl0").addresses, std::vector{base::Prefix::host(address("10.65.0.9"))});
+  there(std::nullopt);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready()) << "a tunnel in use waits for nobody";
+}
+
+TEST(Tunnels, AHostWithoutAnAddressHoldsUpTheOthersForAWhileOnly) {
+  World w(false, false);
+  w.settings.program_cluster_routes = true;
+  w.start();
+  w.change_route(w.cluster(calc::PoolKind::kNoEncap));
+  w.turn();
+  calc::Changes changes;
+  model::Node bare = World::node("192.0.2.2/24", "10.65.1.1");
+  bare.vxlan_tunnel_v4.reset();
+  changes.nodes[w.names.intern("there")] = bare;
+  w.tunnels->update(changes, false);
+  w.change_route(w.cluster(calc::PoolKind::kVxlan));
+  w.settings.vxlan_v4 = true;
+  w.change();
+  w.settle();
+  EXPECT_FALSE(w.tunnels->ready());
+  EXPECT_THAT(w.route_texts(), ElementsAre(kDirectRoute)) << "it still takes plain packets";
+  w.loop.advance(Tunnels::kAddressesDue - Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_THAT(w.log.lines.back(), HasSubstr("tunnel.addresses_late"));
+  w.loop.advance(Tunnels::kListenFirst);
+  w.turn();
+  EXPECT_TRUE(w.tunnels->ready());
+  EXPECT_THAT(w.route_texts(), IsEmpty()) << "no other end";
+  changes.nodes[w.names.intern("there")] = World::node("192.0.2.2/24", "10.65.1.1");
+  w.tunnels->update(changes, false);
+  w.turn();
+  EXPECT_THAT(w.route_texts(), ElementsAre(kTunnelRoute));
+}
+
+TEST(Tunnels, AnotherHostsNewAddressComesBesideTheOldOneUntilRoutesLeadThere) {
+  World w;
+  w.start();
+  w.settle();
+  calc::Changes changes;
+  changes.nodes[w.names.intern("there")] = World::node("192.0.2.2/24", "10.65.1.7");
+  w.tunnels->update(changes, false);
+  EXPECT_EQ(w.turn().retry_after, Tunnels::kForget);
+  EXPECT_THAT(w.route_texts(), ElementsAre("10.65.1.0/26 via 10.65.1.7 dev 100 proto 3 metric 0 mtu 1450 onlink"));
+  EXPECT_EQ(w.neighbour_kernel.entries.size(), 2u) << "both while the route is replaced";
+  w.turn();
+  ASSERT_EQ(w.neighbour_kernel.entries.size(), 1u);
+  EXPECT_EQ(w.neighbour_kernel.entries[0].neighbour.address, address("10.65.1.7"));
+}
+
 TEST(Tunnels, WhatIsMissingIsSaid) {
   World w;
   w.settings.vxlan_address_v4.reset();
   w.start();
-  w.turn();
-  EXPECT_TRUE(w.tunnels->ready());
-  EXPECT_THAT(w.devices.log, IsEmpty());
+  w.settle();
+  EXPECT_TRUE(w.tunnels->ready()) << "it holds up nothing";
+  EXPECT_THAT(w.devices.log, ElementsAre("create vxlan.calico", "set vxlan.calico up"));
   ASSERT_FALSE(w.log.lines.empty());
-  EXPECT_THAT(w.log.lines.back(), HasSubstr("percalectl node init"));
+  EXPECT_THAT(w.log.lines.back(), HasSubstr("no tunnel address yet"));
+  EXPECT_THAT(w.metrics.text(), HasSubstr("percale_tunnel_up{device=\"vxlan.calico\"} 0\n"));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ base::Duration part_of(base::Duration whole, double part) {
 }  // namespace
 
 TunnelKeeper::TunnelKeeper(base::Loop& loop, base::Log& log, base::MetricRegistry& metrics, std::string node,
-                           std::function<double()> jitter, std::function<void(base::Duration)> pause)
+                           std::function<double()> jitter, std::function<void(base::Duration)> pause,
+                           base::Duration keep)
     : loop_(loop),
       log_(log),
       node_(std::move(node)),
@@ -26,6 +27,7 @@ TunnelKeeper::TunnelKeeper(base::Loop& loop, base::Log& log, base::MetricRegistr
       pool_prefix_(model::resource_prefix(model::kinds::kIpPool)),
       jitter_(std::move(jitter)),
       pause_(std::move(pause)),
+      keep_(keep),
       changes_(
           metrics.counter("percale_tunnel_address_changes", "Tunnel addresses of this node assigned or released.")),
       failures_(metrics.counter("percale_tunnel_address_failures",
@@ -61,7 +63,7 @@ void TunnelKeeper::handle(const store::StoreEvent& event) {
   }
   if (!relevant || !in_sync_) return;
   retry_ = kFirstRetry;
-  look_after(kSpread);
+  look_after(kEarliest + part_of(kSpread, jitter_()));
 }
 
 // Whether it is about us: other nodes' names may begin with ours.
@@ -80,10 +82,10 @@ bool TunnelKeeper::take(const std::string& key, const std::string* value) {
   return true;
 }
 
-void TunnelKeeper::look_after(base::Duration within) {
+void TunnelKeeper::look_after(base::Duration delay) {
   if (waiting_) loop_.cancel(timer_);
   waiting_ = true;
-  timer_ = loop_.after(part_of(within, jitter_()), [this] {
+  timer_ = loop_.after(delay, [this] {
     waiting_ = false;
     look();
   });
@@ -95,8 +97,19 @@ void TunnelKeeper::look() {
     return failed(base::Error::invalid("an IP pool cannot be read; write it again with percalectl, or delete it",
                                        *unreadable_.begin()));
   }
-  const auto changes = ensure_tunnel_addresses(*ipam_, node_);
+  std::set<std::string, std::less<>> kept;
+  base::Duration next = keep_;
+  const auto changes = ensure_tunnel_addresses(*ipam_, node_, [&](std::string_view kind) {
+    const base::Instant since = unneeded_.try_emplace(std::string(kind), loop_.now()).first->second;
+    const base::Duration left = since + keep_ - loop_.now();
+    if (left <= base::Duration::zero()) return false;
+    next = std::min(next, left);
+    kept.emplace(kind);
+    return true;
+  });
   if (!changes) return failed(changes.error());
+  std::erase_if(unneeded_, [&kept](const auto& entry) { return !kept.contains(entry.first); });
+  if (!kept.empty()) look_after(next + part_of(kSpread, jitter_()));
   retry_ = kFirstRetry;
   last_problem_.clear();
   for (const TunnelChange& change : *changes) {
@@ -113,12 +126,7 @@ void TunnelKeeper::failed(const base::Error& error) {
                  {{"node", node_}});
     last_problem_ = error.text();
   }
-  // From half of it to all.
-  timer_ = loop_.after(retry_ / 2 + part_of(retry_ / 2, jitter_()), [this] {
-    waiting_ = false;
-    look();
-  });
-  waiting_ = true;
+  look_after(retry_ / 2 + part_of(retry_ / 2, jitter_()));
   retry_ = std::min(retry_ * 2, kLastRetry);
 }
 

@@ -35,9 +35,10 @@ class TunnelAddress {
         pools_(std::move(pools)) {}
 
   // The address the node should have, "" for none. `fresh` tells whether it was assigned just now.
-  base::Result<std::string> ensure(const std::string& current, bool& fresh) {
+  base::Result<std::string> ensure(const std::string& current, const KeepUnneeded& keep, bool& fresh) {
     fresh = false;
     const auto address = base::parse_address(current);
+    if (pools_.empty() && address && keep && keep(kind_.name)) return current;
     if (pools_.empty()) return none(address ? std::optional(*address) : std::nullopt);
     if (!address) return replace(fresh);
     if (pool_containing(all_, base::Prefix::host(*address)) == nullptr) {
@@ -248,7 +249,7 @@ struct Outcome {
   std::vector<TunnelChange> changes;
 };
 
-base::Result<Outcome> ensure_once(Ipam& ipam, const std::string& node) {
+base::Result<Outcome> ensure_once(Ipam& ipam, const std::string& node, const KeepUnneeded& keep) {
   const auto item = read_node(ipam, node);
   if (!item) return base::fail(item.error());
   const auto resource = model::decode_stored(model::kinds::kNode, (*item)->value);
@@ -262,7 +263,7 @@ base::Result<Outcome> ensure_once(Ipam& ipam, const std::string& node) {
     TunnelAddress tunnel(ipam, kind, node, *pools, tunnel_pools(*pools, kind, labels_of(*resource)));
     const std::string before(model::text_of(resource->spec(), kind.path));
     bool fresh = false;
-    const auto after = tunnel.ensure(before, fresh);
+    const auto after = tunnel.ensure(before, keep, fresh);
     if (!after) {
       failed = base::fail(after.error());
       break;
@@ -304,10 +305,11 @@ std::vector<Pool> tunnel_pools(std::span<const Pool> pools, const TunnelKind& ki
   return chosen;
 }
 
-base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node) {
+base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node,
+                                                                const KeepUnneeded& keep) {
   Backoff backoff(ipam.access().sources());
   for (int i = 0; i < kWholeTries; ++i) {
-    auto outcome = ensure_once(ipam, node);
+    auto outcome = ensure_once(ipam, node, keep);
     if (!outcome) return base::fail(outcome.error());
     if (outcome->written == NodeWrite::kDone) return std::move(outcome->changes);
     backoff.wait();

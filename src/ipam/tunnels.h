@@ -6,6 +6,7 @@
 // tunnel addresses are no longer those that it read begins again.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,8 +37,13 @@ struct TunnelChange {
   std::string after;
 };
 
+// Whether an address of this kind, which no pool needs any more, is to stay all the same. Every address is released if
+// there is nobody to ask.
+using KeepUnneeded = std::function<bool(std::string_view kind)>;
+
 // kNotFound if there is no such Node, or no pool has an address left. Returns what is different now; empty: nothing was
 // to do.
-base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node);
+base::Result<std::vector<TunnelChange>> ensure_tunnel_addresses(Ipam& ipam, const std::string& node,
+                                                                const KeepUnneeded& keep = {});
 
 }  // namespace ipam

@@ -21,10 +21,14 @@
 #include "base/strings.h"
 #include "bgp/generator.h"
 #include "bgp/runtime/bird_control.h"
+#include "ipam/ipam.h"
+#include "ipam/tunnels.h"
 #include "lab/ready.h"
 #include "os/event_loop.h"
 #include "os/files.h"
+#include "os/pause.h"
 #include "os/process.h"
+#include "os/random.h"
 #include "store/open_store.h"
 
 namespace lab {
@@ -181,6 +185,7 @@ Result<> Lab::build() {
   for (const Record& record : records) {
     if (auto written = put(record); !written) return fail(std::move(written).error());
   }
+  if (auto allocated = allocate_tunnel_addresses(); !allocated) return allocated;
   // The kernel calls an interface up as much as a second after it is, and agents derive MTUs from interfaces that are
   // up.
   const std::string problem = wait_until(kUplinkLimit * patience_, [&] { return first_uplink_down(); });
@@ -265,7 +270,24 @@ Result<> Lab::set_pool_mode(PoolMode mode) {
   for (const Record& record : pool_records(plan_)) {
     if (auto written = put(record); !written) return fail(std::move(written).error());
   }
+  if (auto allocated = allocate_tunnel_addresses(); !allocated) return allocated;
   return save();
+}
+
+// percaled does that for its node by itself; with Calico's agent another daemon does.
+Result<> Lab::allocate_tunnel_addresses() {
+  if (agent_.program.empty() || agent_.is_none() || plan_.topology.pool == PoolMode::kNone) return {};
+  auto store = datastore();
+  if (!store) return fail(std::move(store).error());
+  const os::SystemClock clock;
+  ipam::Ipam ipam(**store, {.wall = [&clock] { return clock.wall(); },
+                            .now = [&clock] { return clock.now(); },
+                            .jitter = os::make_jitter(),
+                            .pause = os::pause});
+  for (const Host& host : plan_.hosts) {
+    if (auto done = ipam::ensure_tunnel_addresses(ipam, host.name); !done) return fail(std::move(done).error());
+  }
+  return {};
 }
 
 std::string Lab::first_uplink_down() const {
@@ -320,10 +342,11 @@ std::vector<std::string> Lab::environment() const {
 
 std::vector<std::string> Lab::agent_environment(const Host& host) const {
   std::vector<std::string> all = environment();
-  for (const char* entry : {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
-                            "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
-                            "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
-                            "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false"}) {
+  for (const char* entry :
+       {"FELIX_DATASTORETYPE=etcdv3", "FELIX_HEALTHENABLED=true", "FELIX_LOGSEVERITYSCREEN=info",
+        "FELIX_LOGFILEPATH=none", "FELIX_NFTABLESMODE=Disabled", "FELIX_BPFENABLED=false",
+        "FELIX_PROMETHEUSMETRICSENABLED=true", "FELIX_ENDPOINTSTATUSPATHPREFIX=none",
+        "FELIX_USAGEREPORTINGENABLED=false", "FELIX_REQUIREMTUFILE=false", "FELIX_TUNNELADDRESSMODE=Enabled"}) {
     all.emplace_back(entry);
   }
   all.push_back("FELIX_ETCDENDPOINTS=" + etcd_url());

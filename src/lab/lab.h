@@ -97,6 +97,7 @@ class Lab {
   base::Result<> start_nodes();
   base::Result<> wire_management();
   base::Result<> wire_underlay();
+  base::Result<> allocate_tunnel_addresses();
   std::string first_uplink_down() const;
   base::Result<> wire_segments(const std::string& router);
   base::Result<> wire_spine();

@@ -129,8 +129,7 @@ TEST(Plan, EveryTopologyHasItsHostsAndUniqueAddresses) {
     EXPECT_EQ(plan.speakers().size(), c.speakers);
     std::set<std::string> seen;
     for (const Host& host : plan.hosts) {
-      for (const base::IpAddress& one : {host.v4.address, host.v6.address, host.management, host.ipip_address,
-                                         host.vxlan_address, host.vxlan_address_v6}) {
+      for (const base::IpAddress& one : {host.v4.address, host.v6.address, host.management}) {
         EXPECT_TRUE(seen.insert(base::to_string(one)).second) << base::to_string(one);
       }
       EXPECT_TRUE(plan.segment_of(host).v4.masked().contains(host.v4.address));

@@ -103,10 +103,7 @@ Host make_host(const Segment& segment, int subnet, int n, int index) {
           .router_v4 = segment.v4.address,
           .router_v6 = segment.v6.address,
           .management = address(fmt::format("172.31.255.{}", 11 + index)),
-          .as = segment.host_as,
-          .ipip_address = address(fmt::format("10.64.1.{}", 1 + index)),
-          .vxlan_address = address(fmt::format("10.64.2.{}", 1 + index)),
-          .vxlan_address_v6 = address(fmt::format("fd00:64::2:{}", 1 + index))};
+          .as = segment.host_as};
 }
 
 void add_guests(Plan& plan) {

@@ -66,10 +66,6 @@ struct Host {
   base::IpAddress management;
   bgp::AsNumber as = kAs;
   bool reflector = false;
-  // Of the host's own tunnel devices; from the pools, as address management would have allocated them.
-  base::IpAddress ipip_address;
-  base::IpAddress vxlan_address;
-  base::IpAddress vxlan_address_v6;
 };
 
 struct Guest {
@@ -111,8 +107,10 @@ Guest make_guest(std::string name, std::string host, std::string role, int netwo
 constexpr std::string_view kEtcdNode = "etcd";
 constexpr std::string_view kRouterNode = "router";
 constexpr std::string_view kSpineNode = "spine";      // joins the routers of the racks
-constexpr std::string_view kPoolV4 = "10.64.0.0/14";  // of guests and tunnels, if there is a pool
+constexpr std::string_view kPoolV4 = "10.64.0.0/14";  // of guests, if there is a pool
 constexpr std::string_view kPoolV6 = "fd00:64::/30";
+constexpr std::string_view kTunnelsV4 = "10.99.0.0/20";  // of the hosts' own ends of tunnels, then
+constexpr std::string_view kTunnelsV6 = "fd00:99::/64";
 const base::IpAddress& router_id();  // also where route-reflector sessions go
 const base::IpAddress& router_id_v6();
 

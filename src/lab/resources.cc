@@ -138,17 +138,11 @@ std::vector<GroupRule> default_rules(const SecurityGroup& group) {
           {.ingress = true, .ip_version = 6, .remote_group = group.id}};
 }
 
-Record node_resource(const Plan& plan, const Host& host) {
+Record node_resource(const Host& host) {
   json::object bgp{{"ipv4Address", base::to_string(host.v4)}, {"ipv6Address", base::to_string(host.v6)}};
-  json::object spec;
   if (host.as != kAs) bgp["asNumber"] = host.as;
   if (host.reflector) bgp["routeReflectorClusterID"] = "203.0.113.1";
-  if (plan.topology.pool != PoolMode::kNone) {  // all of them, whatever the mode is now: a running lab may change it
-    bgp["ipv4IPIPTunnelAddr"] = base::to_string(host.ipip_address);
-    spec["ipv4VXLANTunnelAddr"] = base::to_string(host.vxlan_address);
-    spec["ipv6VXLANTunnelAddr"] = base::to_string(host.vxlan_address_v6);
-  }
-  spec["bgp"] = std::move(bgp);
+  json::object spec{{"bgp", std::move(bgp)}};
   json::object meta = metadata(host.name, {});
   meta["labels"] = json::object{{"rack", host.segment}, {"route-reflector", host.reflector ? "true" : "false"}};
   json::object object{
@@ -168,7 +162,7 @@ std::vector<Record> pool_records(const Plan& plan) {
     case PoolMode::kVxlanCrossSubnet: vxlan = "CrossSubnet"; break;
   }
   const auto pool = [](std::string_view name, std::string_view cidr, std::string_view ipip_mode,
-                       std::string_view vxlan_mode, int block) {
+                       std::string_view vxlan_mode, int block, std::string_view use) {
     return resource("IPPool", "ippools", name,
                     {{"cidr", cidr},
                      {"ipipMode", ipip_mode},
@@ -176,9 +170,13 @@ std::vector<Record> pool_records(const Plan& plan) {
                      {"natOutgoing", false},
                      {"blockSize", block},
                      {"nodeSelector", "all()"},
-                     {"allowedUses", json::array{"Workload", "Tunnel"}}});
+                     {"allowedUses", json::array{use}}});
   };
-  return {pool("lab-v4", kPoolV4, ipip, vxlan, 26), pool("lab-v6", kPoolV6, "Never", vxlan, 122)};
+  // Neutron gives guests addresses without asking IPAM, so tunnels have pools of their own.
+  return {pool("lab-v4", kPoolV4, ipip, vxlan, 26, "Workload"),
+          pool("lab-v6", kPoolV6, "Never", vxlan, 122, "Workload"),
+          pool("lab-tunnels-v4", kTunnelsV4, ipip, vxlan, 26, "Tunnel"),
+          pool("lab-tunnels-v6", kTunnelsV6, "Never", vxlan, 122, "Tunnel")};
 }
 
 namespace {
@@ -230,7 +228,7 @@ std::vector<Record> cluster_records(const Plan& plan) {
                               {"asNumber", kAs}}));
   for (Record& record : peerings(plan)) records.push_back(std::move(record));
   for (Record& record : pool_records(plan)) records.push_back(std::move(record));
-  for (const Host& host : plan.hosts) records.push_back(node_resource(plan, host));
+  for (const Host& host : plan.hosts) records.push_back(node_resource(host));
   return records;
 }
 

@@ -42,8 +42,8 @@ Record group_policy(const SecurityGroup& group, const std::vector<GroupRule>& ru
 // What Neutron gives a project's default group: everything out, everything in from the group itself.
 std::vector<GroupRule> default_rules(const SecurityGroup& group);
 
-Record node_resource(const Plan& plan, const Host& host);
-// The guests' pools with the plan's encapsulation; none for PoolMode::kNone.
+Record node_resource(const Host& host);
+// The pools of guests and of tunnels with the plan's encapsulation; none for PoolMode::kNone.
 std::vector<Record> pool_records(const Plan& plan);
 // Cluster, agents and BGP: what must be there before any agent starts.
 std::vector<Record> cluster_records(const Plan& plan);

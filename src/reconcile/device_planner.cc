@@ -40,12 +40,12 @@ std::vector<DeviceEdit> plan_device(const DeviceSpec& wanted, const std::optiona
     return edits;
   }
   if (actual->mtu != wanted.mtu) add(Kind::kSetMtu, wanted.mtu, {});
-  const base::Prefix own = base::Prefix::host(wanted.address);
+  const auto own = wanted.address ? std::optional(base::Prefix::host(*wanted.address)) : std::nullopt;
   // The right one comes before the wrong ones go, so that the device is never without.
-  if (std::find(actual->addresses.begin(), actual->addresses.end(), own) == actual->addresses.end())
-    add(Kind::kAddAddress, 0, own);
+  if (own && std::find(actual->addresses.begin(), actual->addresses.end(), *own) == actual->addresses.end())
+    add(Kind::kAddAddress, 0, *own);
   for (const base::Prefix& address : actual->addresses) {
-    if (address.family() == own.family() && address != own) add(Kind::kRemoveAddress, 0, address);
+    if (address.family() == wanted.family && address != own) add(Kind::kRemoveAddress, 0, address);
   }
   if (!actual->up) add(Kind::kSetUp, 0, {});
   return edits;
@@ -54,7 +54,7 @@ std::vector<DeviceEdit> plan_device(const DeviceSpec& wanted, const std::optiona
 std::vector<DeviceEdit> plan_no_device(const std::optional<DeviceState>& actual) {
   std::vector<DeviceEdit> edits;
   if (!actual) return edits;
-  const DeviceSpec named{.name = actual->name, .kind = actual->kind, .address = {}};
+  const DeviceSpec named{.name = actual->name, .kind = actual->kind};
   const auto add = [&](Kind kind, const base::Prefix& address) {
     edits.push_back({.kind = kind, .index = actual->index, .spec = named, .mtu = 0, .address = address});
   };
@@ -62,14 +62,10 @@ std::vector<DeviceEdit> plan_no_device(const std::optional<DeviceState>& actual)
     add(Kind::kRemove, {});
     return edits;
   }
-  bool ours = false;
   for (const base::Prefix& address : actual->addresses) {
-    if (address.family() != base::Family::kIpv4) continue;
-    add(Kind::kRemoveAddress, address);
-    ours = true;
+    if (address.family() == base::Family::kIpv4) add(Kind::kRemoveAddress, address);
   }
-  // Without an address of ours somebody else may be using it.
-  if (ours && actual->up) add(Kind::kSetDown, {});
+  if (actual->up) add(Kind::kSetDown, {});
   return edits;
 }
 

@@ -32,7 +32,8 @@ struct DeviceSpec {
   std::string name;
   DeviceKind kind = DeviceKind::kVxlan;
   std::uint32_t mtu = 0;
-  base::IpAddress address;  // the only one of its family on the device, as a host prefix
+  base::Family family = base::Family::kIpv4;    // of its address
+  std::optional<base::IpAddress> address = {};  // the only one of its family, as a host prefix; or none of it
   VxlanAttributes vxlan = {};
   friend bool operator==(const DeviceSpec&, const DeviceSpec&) = default;
 };
@@ -63,7 +64,7 @@ std::string to_string(const DeviceEdit& edit);  // "create vxlan.calico", "set m
 std::vector<DeviceEdit> plan_device(const DeviceSpec& wanted, const std::optional<DeviceState>& actual);
 
 // What takes a tunnel out of use. A VXLAN device goes. tunl0 belongs to the kernel's module and stays, without
-// addresses and down, so that it takes no packets any more.
+// addresses and down, so that it takes no packets any more; ours may be up without an address, too.
 std::vector<DeviceEdit> plan_no_device(const std::optional<DeviceState>& actual);
 
 }  // namespace reconcile

@@ -30,7 +30,7 @@ DeviceState as_wanted(const DeviceSpec& spec) {
           .up = true,
           .mtu = spec.mtu,
           .vxlan = spec.vxlan,
-          .addresses = {base::Prefix::host(spec.address)}};
+          .addresses = {base::Prefix::host(*spec.address)}};
 }
 std::string text_of(const std::vector<DeviceEdit>& edits) {
   std::vector<std::string> texts;
@@ -61,6 +61,22 @@ TEST(DevicePlanner, WhatCanBeChangedIsChangedInPlace) {
             "vxlan.calico; remove address 10.65.0.1/24 from vxlan.calico");
 }
 
+TEST(DevicePlanner, WithoutAnAddressItIsUpAllTheSame) {
+  DeviceSpec bare = ipip_spec();
+  bare.address.reset();
+  DeviceState fresh = as_wanted(ipip_spec());
+  fresh.up = false;
+  fresh.addresses = {};
+  EXPECT_EQ(text_of(plan_device(bare, fresh)), "set tunl0 up");
+  fresh.up = true;
+  EXPECT_EQ(text_of(plan_device(bare, fresh)), "");
+  EXPECT_EQ(text_of(plan_device(bare, as_wanted(ipip_spec()))), "remove address 10.65.0.1/32 from tunl0");
+  bare = vxlan_spec();
+  bare.family = base::Family::kIpv6;
+  bare.address.reset();
+  EXPECT_EQ(text_of(plan_device(bare, as_wanted(vxlan_spec()))), "") << "not its family";
+}
+
 TEST(DevicePlanner, WhatCannotIsMadeAgain) {
   const auto changed = [](auto change) {
     DeviceState state = as_wanted(vxlan_spec());
@@ -81,9 +97,11 @@ TEST(DevicePlanner, OutOfUse) {
   EXPECT_EQ(text_of(plan_no_device(std::nullopt)), "");
   EXPECT_EQ(text_of(plan_no_device(as_wanted(vxlan_spec()))), "remove vxlan.calico");
   EXPECT_EQ(text_of(plan_no_device(as_wanted(ipip_spec()))), "remove address 10.65.0.1/32 from tunl0; set tunl0 down");
-  DeviceState somebody_elses = as_wanted(ipip_spec());
-  somebody_elses.addresses = {};
-  EXPECT_EQ(text_of(plan_no_device(somebody_elses)), "");
+  DeviceState bare = as_wanted(ipip_spec());
+  bare.addresses = {};
+  EXPECT_EQ(text_of(plan_no_device(bare)), "set tunl0 down");
+  bare.up = false;
+  EXPECT_EQ(text_of(plan_no_device(bare)), "");
 }
 
 }  // namespace

@@ -47,6 +47,10 @@ struct TunnelRules {
   bool ipip = false;
   bool vxlan_v4 = false;
   bool vxlan_v6 = false;
+  // Whether the host's own end has an address; without one there is no masquerade rule.
+  bool ipip_address = false;
+  bool vxlan_address_v4 = false;
+  bool vxlan_address_v6 = false;
   bool vxlan(base::Family family) const { return family == base::Family::kIpv4 ? vxlan_v4 : vxlan_v6; }
   friend bool operator==(const TunnelRules&, const TunnelRules&) = default;
 };
@@ -76,9 +80,6 @@ struct Settings {
 
   TunnelRules tunnels;  // may change: Renderer::set_tunnels()
   std::uint16_t vxlan_port = 4789;
-  std::optional<base::IpAddress> ipip_tunnel;  // own tunnel addresses; without one there is no masquerade rule
-  std::optional<base::IpAddress> vxlan_tunnel_v4;
-  std::optional<base::IpAddress> vxlan_tunnel_v6;
   bool allow_vxlan_from_workloads = false;
   bool allow_ipip_from_workloads = false;
   std::vector<base::Prefix> external_nodes;  // ExternalNodesCIDRList

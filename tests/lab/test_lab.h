@@ -47,6 +47,11 @@ class TestLab {
     return percalectl(command, input);
   }
   Said apply(const std::string& yaml) const { return in("etcd", {PERCALECTL, "apply", "-f", "-"}, yaml); }
+  // The agent's process number while it lives; the lab does not start it again.
+  std::string agent(const std::string& host) const {
+    const std::string pid = os::read_file("/run/percale-lab/" + name_ + "/nodes/" + host + "/agent.pid").value_or("0");
+    return std::atoi(pid.c_str()) > 0 && ::kill(std::atoi(pid.c_str()), 0) == 0 ? pid : "gone";
+  }
   // Freezes the agents: what is broken now stays broken.
   void freeze_agents(const std::vector<std::string>& hosts) const {
     for (const std::string& host : hosts) {

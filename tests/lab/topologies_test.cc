@@ -1,6 +1,12 @@
 // Every topology with a full matrix of real packets, and the uplinks watched: a tunnel is used when, and only when, it
 // should be. Suite Wrong proves that each of these checks can fail.
+#include <chrono>
+#include <future>
+#include <iostream>
+#include <map>
+#include <regex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -86,6 +92,49 @@ TEST_F(Vxlan, CrossSubnetOnlyBetweenSubnets) {
   EXPECT_EQ(tunnel.status, 0) << tunnel.text;
 }
 
+// The pool that tunnel addresses come from is replaced while a guest pings another: the device, routes, BIRD's
+// configuration and the Nodes follow, and the agents stay.
+TEST_F(Vxlan, AnotherPoolForTunnels) {
+  const std::vector<std::string> hosts = {"host-a", "host-b", "host-c"};
+  const TestLab lab("test-pool", {"--topology", "mesh", "--pool-mode", "vxlan"});
+  expect_all_reach(lab, 240, kAllVxlan);
+  std::map<std::string, std::string> agents;
+  for (const std::string& host : hosts) agents[host] = lab.agent(host);
+  auto pings = std::async(std::launch::async, [&lab] {
+    return lab.in("web1", {"ping", "-q", "-i", "0.005", "-c", "3000", "-W", "1", "10.65.0.12"});
+  });
+  const Said made = lab.apply(
+      "{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: other}, spec: {cidr: 10.98.0.0/24, "
+      "vxlanMode: Always, ipipMode: Never, allowedUses: [Tunnel]}}\n");
+  ASSERT_EQ(made.status, 0) << made.text;
+  const Said deleted = lab.in("etcd", {PERCALECTL, "delete", "ippool", "lab-tunnels-v4"});
+  ASSERT_EQ(deleted.status, 0) << deleted.text;
+  const auto moved = [&](const std::string& host) {
+    const std::string device = lab.in(host, {"ip", "-4", "-o", "addr", "show", "dev", "vxlan.calico"}).text;
+    const std::string routes = lab.in(host, {"ip", "-4", "route", "show", "dev", "vxlan.calico"}).text;
+    const std::string bird = lab.in(host, {"cat", "/etc/bird/bird.conf"}).text;
+    const auto has = [](const std::string& text, const char* part) { return text.find(part) != text.npos; };
+    return has(device, "inet 10.98.0.") && !has(device, "10.99.") && has(routes, "via 10.98.0.") &&
+           !has(routes, "10.99.") && has(bird, "10.98.0.0/24") && !has(bird, "10.99.0.0/20");
+  };
+  for (const std::string& host : hosts) {
+    for (int i = 0; i < 50 && !moved(host); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_TRUE(moved(host)) << host << lab.in(host, {"ip", "-4", "addr"}).text << lab.in(host, {"ip", "route"}).text;
+  }
+  const Said said = pings.get();
+  std::smatch counts;
+  ASSERT_TRUE(std::regex_search(said.text, counts, std::regex("([0-9]+) packets transmitted, ([0-9]+) received")))
+      << said.text;
+  const int lost = std::stoi(counts[1]) - std::stoi(counts[2]);
+  std::cout << "another pool for tunnels: " << lost << " of " << counts[1] << " lost\n";
+  EXPECT_LE(lost, 2);
+  for (const std::string& host : hosts) {
+    EXPECT_NE(lab.agent(host), "gone") << host;
+    EXPECT_EQ(lab.agent(host), agents[host]) << host;
+  }
+  expect_all_reach(lab, 240, kAllVxlan);
+}
+
 TEST_F(TunnelDemo, Vxlan) {
   const Said demo = percalectl({"lab", "demo", "test-demo-vxlan", "--tunnel", "vxlan"});
   EXPECT_EQ(demo.status, 0) << demo.text;
@@ -121,8 +170,11 @@ TEST_F(Wrong, TunnelWhereNoneShouldBeIsNoticed) {
   const TestLab lab("test-inside", {"--topology", "mesh", "--hosts", "4", "--pool-mode", "vxlan-cross-subnet"});
   ASSERT_EQ(lab.up().status, 0) << lab.up().text;
   lab.freeze_agents(kFour);
+  const Said device = lab.in("host-b", {"ip", "-4", "-o", "addr", "show", "dev", "vxlan.calico"});
+  std::smatch end;
+  ASSERT_TRUE(std::regex_search(device.text, end, std::regex("inet ([0-9.]+)/32"))) << device.text;
   const Said replaced = lab.in(
-      "host-a", {"ip", "route", "replace", "10.65.0.12/32", "via", "10.64.2.2", "dev", "vxlan.calico", "onlink"});
+      "host-a", {"ip", "route", "replace", "10.65.0.12/32", "via", end[1].str(), "dev", "vxlan.calico", "onlink"});
   ASSERT_EQ(replaced.status, 0) << replaced.text;
   const Said matrix = lab.matrix();
   EXPECT_EQ(matrix.status, 1);

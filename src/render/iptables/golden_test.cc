@@ -102,7 +102,7 @@ Scenario host_endpoints() {
   world.changes.host_endpoints[{World::symbol("any")}] = std::make_shared<const calc::LocalHostEndpoint>(all);
   Settings settings = openstack_settings();
   settings.tunnels.vxlan_v4 = true;
-  settings.vxlan_tunnel_v4 = address("10.65.0.2");
+  settings.tunnels.vxlan_address_v4 = true;
   settings.failsafe_inbound = {{"tcp", 22, net("192.0.2.0/24")}};
   settings.failsafe_outbound = {{"udp", 53, {}}};
   return {"host-endpoints", settings, world, {{"eth0", {address("192.0.2.1")}}, {"eth1", {}}}};

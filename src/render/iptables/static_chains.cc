@@ -90,9 +90,9 @@ class StaticChains {
     open(chain::kPostrouting);
     emit({}, jump(chain::kFipSnat));
     emit({}, jump(chain::kNatOutgoing));
-    if (v4_ && settings_.tunnels.ipip && settings_.ipip_tunnel) masquerade_device("tunl0");
-    if (v4_ && settings_.tunnels.vxlan_v4 && settings_.vxlan_tunnel_v4) masquerade_device("vxlan.calico");
-    if (!v4_ && settings_.tunnels.vxlan_v6 && settings_.vxlan_tunnel_v6) masquerade_device("vxlan-v6.calico");
+    if (v4_ && settings_.tunnels.ipip && settings_.tunnels.ipip_address) masquerade_device("tunl0");
+    if (v4_ && settings_.tunnels.vxlan_v4 && settings_.tunnels.vxlan_address_v4) masquerade_device("vxlan.calico");
+    if (!v4_ && settings_.tunnels.vxlan_v6 && settings_.tunnels.vxlan_address_v6) masquerade_device("vxlan-v6.calico");
     return std::move(chains_);
   }
 

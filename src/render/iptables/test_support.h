@@ -117,7 +117,7 @@ inline Settings openstack_settings() {
   settings.openstack = true;
   settings.metadata_address = address("127.0.0.1");
   settings.tunnels.ipip = true;
-  settings.ipip_tunnel = address("10.65.0.1");
+  settings.tunnels.ipip_address = true;
   return settings;
 }
 

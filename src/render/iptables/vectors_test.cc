@@ -141,7 +141,7 @@ TEST(Vectors, Hooks) {
 TEST(Vectors, VxlanConfiguration) {
   Settings settings;
   settings.tunnels.vxlan_v4 = true;
-  settings.vxlan_tunnel_v4 = address("10.65.0.1");
+  settings.tunnels.vxlan_address_v4 = true;
   const Actual actual = render_all(settings, World(), Family::kIpv4);
   const auto expect_ids = [&](Table table, const char* chain, std::size_t from, std::vector<std::string> ids) {
     SCOPED_TRACE(chain);

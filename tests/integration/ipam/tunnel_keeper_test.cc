@@ -54,12 +54,14 @@ struct Client {
 // Agents of several nodes, on few threads: a keeper that works holds up those that share its thread.
 class Keepers {
  public:
-  Keepers(const std::string& url, const std::vector<std::string>& nodes, std::size_t threads) : client_(url) {
+  Keepers(const std::string& url, const std::vector<std::string>& nodes, std::size_t threads,
+          base::Duration keep = std::chrono::seconds(1))
+      : client_(url) {
     for (std::size_t i = 0; i < threads; ++i) threads_.push_back(std::make_unique<os::LoopThread>("keeper"));
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       base::Loop& loop = threads_[i % threads]->loop();
       keepers_.push_back(std::make_unique<ipam::TunnelKeeper>(loop, client_.log, client_.metrics, nodes[i],
-                                                              os::make_jitter(), os::pause));
+                                                              os::make_jitter(), os::pause, keep));
       loop.post([keeper = keepers_.back().get(), this] { keeper->start(*client_.store); });
     }
     for (auto& thread : threads_) thread->start();
@@ -169,6 +171,25 @@ TEST_F(TunnelKeeperTest, FollowsThePools) {
     }
     EXPECT_TRUE(soon([&] { return in_use() == kTwo.size() * step.kinds.size(); })) << step.name << ": " << in_use();
   }
+}
+
+// Others take this host's packets for as long as it has the address, and it goes on sending for a while.
+TEST_F(TunnelKeeperTest, WhatNoPoolNeedsStaysForAWhileAndIsUsedAgain) {
+  put_pool("p", "10.65.0.0/24", R"("ipipMode":"Always")");
+  put_node("node-1");
+  Keepers keepers(etcd_.url(), {"node-1"}, 1, std::chrono::hours(1));
+  ASSERT_TRUE(soon([&] { return agrees("node-1", 1); }));
+  const std::string before = addresses("node-1")["IPIP"];
+  put_pool("p", "10.65.0.0/24", R"("vxlanMode":"Always")");
+  EXPECT_TRUE(soon([&] { return agrees("node-1", 2); })) << "beside the new one";
+  EXPECT_EQ(addresses("node-1")["IPIP"], before);
+  put_pool("p", "10.65.0.0/24", R"("ipipMode":"Always")");
+  put_pool("q", "fd00:65::/64", R"("vxlanMode":"Always")");
+  EXPECT_TRUE(soon([&] { return agrees("node-1", 3); })) << "VXLAN's of IPv4, too, is kept";
+  EXPECT_EQ(addresses("node-1")["IPIP"], before);
+  ASSERT_TRUE(client_->blocking->remove(pool_key("p")));
+  put_pool("r", "10.66.0.0/24", R"("ipipMode":"Always")");
+  EXPECT_TRUE(soon([&] { return addresses("node-1")["IPIP"].starts_with("10.66."); })) << "another pool is at hand";
 }
 
 TEST_F(TunnelKeeperTest, PutsRightWhatSomebodyElseWrote) {

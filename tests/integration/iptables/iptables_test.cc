@@ -109,8 +109,8 @@ World everything() {
 render::Settings settings_for_everything() {
   render::Settings settings = openstack_settings();
   settings.tunnels.vxlan_v4 = settings.tunnels.vxlan_v6 = true;
-  settings.vxlan_tunnel_v4 = address("10.65.0.2");
-  settings.vxlan_tunnel_v6 = address("fd00:65::2");
+  settings.tunnels.vxlan_address_v4 = true;
+  settings.tunnels.vxlan_address_v6 = true;
   settings.workload_source_spoofing = true;
   settings.nat_exclude_hosts = true;
   settings.nat_port_range = calc::PortRange{1024, 2000};

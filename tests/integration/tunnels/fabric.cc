@@ -171,10 +171,7 @@ void Fabric::write_resources() {
         "kind: Profile\nmetadata: {name: open}\nspec: {ingress: [{action: Allow}], egress: [{action: Allow}]}\n");
   for (std::size_t i = 0; i < kHosts; ++i) {
     const Host& host = hosts_[i];
-    write("node-" + host.name + ".yaml", "kind: Node\nmetadata: {name: " + host.name + "}\nspec: {bgp: {ipv4Address: " +
-                                             base::to_string(host.v4) + ", ipv6Address: '" + base::to_string(host.v6) +
-                                             "'}, ipv4VXLANTunnelAddr: " + base::to_string(host.tunnel_v4) +
-                                             ", ipv6VXLANTunnelAddr: '" + base::to_string(host.tunnel_v6) + "'}\n");
+    set_tunnel_address(i, host.tunnel_v4);
     const std::string number = std::to_string(i);
     write("guest-" + number + ".yaml",
           "kind: WorkloadEndpoint\nmetadata: {name: " + host.name + "-openstack-vm" + number +
@@ -183,6 +180,15 @@ void Fabric::write_resources() {
               ", mac: 'fa:16:3e:00:00:0" + std::to_string(i + 1) + "', profiles: [open], ipNetworks: [" +
               base::to_string(host.guest_v4) + "/32, '" + base::to_string(host.guest_v6) + "/128']}\n");
   }
+}
+
+void Fabric::set_tunnel_address(std::size_t number, const std::optional<base::IpAddress>& address) {
+  const Host& host = hosts_[number];
+  write("node-" + host.name + ".yaml", "kind: Node\nmetadata: {name: " + host.name +
+                                           "}\nspec: {bgp: {ipv4Address: " + base::to_string(host.v4) +
+                                           ", ipv6Address: '" + base::to_string(host.v6) + "'}, " +
+                                           (address ? "ipv4VXLANTunnelAddr: " + base::to_string(*address) + ", " : "") +
+                                           "ipv6VXLANTunnelAddr: '" + base::to_string(host.tunnel_v6) + "'}\n");
 }
 
 void Fabric::set_mode(base::Family family, const std::string& vxlan_mode) {

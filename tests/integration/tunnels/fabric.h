@@ -55,6 +55,8 @@ class Fabric {
   void start_agents();
   // The mode of the IPv4 pool, or of the IPv6 one.
   void set_mode(base::Family family, const std::string& vxlan_mode);
+  // A host's address on its IPv4 tunnel device, in its Node. Whose it is decides IPAM elsewhere.
+  void set_tunnel_address(std::size_t host, const std::optional<base::IpAddress>& address);
   void write(const std::string& name, const std::string& yaml);
 
   // Runs the loop, so that agents are started again, until it holds; false after 40 seconds.

@@ -64,6 +64,19 @@ class TunnelsTest : public ::testing::Test {
   static bool has_route(std::size_t host, const std::string& text) {
     return routes(host).find(text) != std::string::npos;
   }
+  static std::string addresses(std::size_t host) {
+    return Fabric::in(fabric_->hosts()[host].netns, "ip -4 -o addr show dev vxlan.calico", true);
+  }
+  // Both streams' fate; what is under way at a change may be lost.
+  static void expect_nothing_lost(const std::string& what, Stream& there, Stream& back) {
+    const Stream::Result results[] = {there.stop(), back.stop()};
+    std::cout << what << ": " << results[0].sent << " and " << results[1].sent << " packets, " << results[0].lost
+              << " and " << results[1].lost << " lost\n";
+    for (const Stream::Result& result : results) {
+      EXPECT_GT(result.sent, 500u);
+      EXPECT_LE(result.lost, 2u) << what << ", longest gap " << result.longest_gap;
+    }
+  }
   static bool has_device(std::size_t host) {
     return Fabric::in(fabric_->hosts()[host].netns, "ip link show").find("vxlan.calico") != std::string::npos;
   }
@@ -174,13 +187,7 @@ TEST_F(TunnelsTest, ChangingTheModeLosesNoMoreThanWhatIsUnderWay) {
     fabric_->pass(milliseconds(1000));
     EXPECT_EQ(stranger.stop(), 0u) << step.mode;
     EXPECT_EQ(fabric_->restarts(), restarts) << step.mode;
-    const Stream::Result results[] = {there.stop(), back.stop()};
-    std::cout << "mode " << step.mode << ": " << results[0].sent << " and " << results[1].sent << " packets, "
-              << results[0].lost << " and " << results[1].lost << " lost\n";
-    for (const Stream::Result& result : results) {
-      EXPECT_GT(result.sent, 500u);
-      EXPECT_LE(result.lost, 2u) << step.mode << ", longest gap " << result.longest_gap;
-    }
+    expect_nothing_lost(std::string("mode ") + step.mode, there, back);
     const Seen near = seen_between(kA, kB, Family::kIpv4);
     EXPECT_EQ(near.encapsulated, direct ? 0u : 5u) << step.mode;
     EXPECT_EQ(near.plain, direct ? 5u : 0u) << step.mode;
@@ -189,6 +196,73 @@ TEST_F(TunnelsTest, ChangingTheModeLosesNoMoreThanWhatIsUnderWay) {
     EXPECT_EQ(far.encapsulated, 5u) << step.mode;
     EXPECT_EQ(far.plain, 0u) << step.mode;
   }
+}
+
+// Another pool for tunnels: the device, routes of other hosts and what they know of this one follow; nobody restarts.
+TEST_F(TunnelsTest, AnAddressIsExchangedUnderTraffic) {
+  const int restarts = fabric_->restarts();
+  const base::IpAddress another = *base::parse_address("10.65.254.2");
+  for (const base::IpAddress& next : {another, fabric_->hosts()[kB].tunnel_v4}) {
+    const std::string now = base::to_string(next);
+    const std::string before = base::to_string(next == another ? fabric_->hosts()[kB].tunnel_v4 : another);
+    Stream there(*fabric_, kA, kB);
+    Stream back(*fabric_, kB, kA);
+    fabric_->pass(milliseconds(200));
+    fabric_->set_tunnel_address(kB, next);
+    const auto known = [&](std::size_t host) {
+      const std::string table = Fabric::in(fabric_->hosts()[host].netns, "ip neigh show dev vxlan.calico");
+      return table.find(now + " lladdr") != table.npos && table.find(before + " ") == table.npos;
+    };
+    EXPECT_TRUE(fabric_->wait([&] {
+      return has_route(kA, "10.65.0.2 via " + now + " dev vxlan.calico") &&
+             has_route(kC, "10.65.0.2 via " + now + " dev vxlan.calico") && known(kA) && known(kC);
+    })) << now;
+    EXPECT_TRUE(fabric_->wait([&] { return addresses(kB).find(now + "/32") != std::string::npos; })) << now;
+    EXPECT_THAT(addresses(kB), Not(HasSubstr(before)));
+    fabric_->pass(milliseconds(1000));
+    expect_nothing_lost("address " + now, there, back);
+    EXPECT_EQ(seen_between(kA, kB, Family::kIpv4).encapsulated, 5u);
+  }
+  EXPECT_EQ(fabric_->restarts(), restarts);
+}
+
+// Addresses come from IPAM, which hears of a pool when the agents do: one host after the other gets its own, and until
+// the last has it nobody sends through the tunnel. All the time a stranger tries, and fails.
+TEST_F(TunnelsTest, AddressesThatComeAfterThePoolCostNothing) {
+  const std::vector<std::uint8_t> forged = forged_packet(fabric_->hosts()[kA], fabric_->hosts()[kC].guest_v4);
+  const int restarts = fabric_->restarts();
+  fabric_->set_mode(Family::kIpv4, "Never");
+  ASSERT_TRUE(fabric_->wait([] {
+    return has_route(kA, "10.65.0.2 via 192.0.2.2 dev eth0") && has_route(kB, "10.65.0.1 via 192.0.2.1 dev eth0");
+  }));
+  for (const std::size_t host : {kA, kB, kC}) fabric_->set_tunnel_address(host, std::nullopt);
+  ASSERT_TRUE(fabric_->wait([] { return !has_device(kA) && !has_device(kB) && !has_device(kC); }));
+
+  Stream there(*fabric_, kA, kB);
+  Stream back(*fabric_, kB, kA);
+  Stranger stranger(*fabric_, kA, forged);
+  fabric_->set_mode(Family::kIpv4, "Always");
+  EXPECT_TRUE(fabric_->wait([] {
+    const std::string link = Fabric::in(fabric_->hosts()[kA].netns, "ip link show vxlan.calico", true);
+    return link.find("UP,LOWER_UP") != std::string::npos;
+  })) << "it takes packets before it has an address";
+  EXPECT_EQ(addresses(kA), "");
+  for (const std::size_t host : {kB, kC, kA}) {
+    fabric_->pass(milliseconds(1500));
+    EXPECT_TRUE(has_route(kA, "10.65.0.2 via 192.0.2.2 dev eth0"));
+    fabric_->set_tunnel_address(host, fabric_->hosts()[host].tunnel_v4);
+  }
+  EXPECT_TRUE(fabric_->wait([] {
+    return has_route(kA, "10.65.0.2 via 10.65.255.2 dev vxlan.calico") &&
+           has_route(kB, "10.65.0.1 via 10.65.255.1 dev vxlan.calico") &&
+           has_route(kC, "10.65.0.1 via 10.65.255.1 dev vxlan.calico");
+  }));
+  EXPECT_THAT(addresses(kA), HasSubstr("10.65.255.1/32"));
+  fabric_->pass(milliseconds(1000));
+  EXPECT_EQ(stranger.stop(), 0u);
+  expect_nothing_lost("addresses after the pool", there, back);
+  EXPECT_EQ(seen_between(kA, kB, Family::kIpv4).encapsulated, 5u);
+  EXPECT_EQ(fabric_->restarts(), restarts);
 }
 
 }  // namespace
