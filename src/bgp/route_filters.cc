@@ -162,6 +162,16 @@ std::vector<base::Prefix> RouteFilters::pools(Family family, bool exported) cons
   return result;
 }
 
+// A block inside another one is covered by that. Blocks may be many: BIRD looks a route up in a set of them once.
+std::vector<base::Prefix> RouteFilters::announced_blocks(Family family) const {
+  std::vector<base::Prefix> result;
+  for (const auto& [block, state] : inputs_.blocks) {  // the outer one comes first
+    if (block.family() != family || state != BlockState::kConfirmed) continue;
+    if (result.empty() || !result.back().contains(block.address)) result.push_back(block);
+  }
+  return result;
+}
+
 bool RouteFilters::host_routes(Family family) const {
   if (inputs_.settings.host_routes != HostRouteRule::kAuto) return inputs_.settings.host_routes == HostRouteRule::kOn;
   return std::ranges::none_of(inputs_.pools, [&](const auto& pool) { return pool.second.cidr.family() == family; });
@@ -187,10 +197,15 @@ void RouteFilters::classify(Family family, Text& text) const {
   if (announces_services()) {
     for (const base::Prefix& range : service_ranges(family)) say("~", range, kAnnounced);
   }
-  for (auto block = inputs_.blocks.rbegin(); block != inputs_.blocks.rend(); ++block) {
-    if (block->first.family() != family || block->second != BlockState::kConfirmed) continue;
-    say("~", block->first, kCovered);
-    say("=", block->first, kAnnounced);
+  std::string exact, inside;
+  for (const base::Prefix& block : announced_blocks(family)) {
+    const std::string_view comma = exact.empty() ? "" : ", ";
+    exact += fmt::format("{}{}", comma, base::to_string(block));
+    inside += fmt::format("{}{}+", comma, base::to_string(block));
+  }
+  if (!exact.empty()) {
+    text.line("  if net ~ [ {} ] then calico_export = {};", inside, kCovered);
+    text.line("  if net ~ [ {} ] then calico_export = {};", exact, kAnnounced);
   }
   for (const base::Prefix& pool : pools(family, false)) say("~", pool, kForbidden);
   text.line("}}");

@@ -46,6 +46,7 @@ class RouteFilters {
   bool announces_services() const;
   const std::vector<Advertisement>& advertisements() const;
   std::vector<base::Prefix> service_ranges(base::Family family) const;
+  std::vector<base::Prefix> announced_blocks(base::Family family) const;
   std::vector<base::Prefix> pools(base::Family family, bool exported) const;
 
   const Inputs& inputs_;
