@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 
-from neutron_server import Process
+from neutron_server import Process, wait_for
 from virtual_machine import Image, VirtualMachine
 
 
@@ -21,7 +21,8 @@ class Compute:
         program = pathlib.Path(__file__).with_name('metadata_server.py')
         for host in hosts:
             self._services[host] = Process([str(self.cloud.bin / 'percalectl'), 'lab', 'exec', self.cloud.name, host, '--',
-                                            '/usr/bin/python3', str(program), str(self._file)], self.cloud.folder / 'metadata.log')
+                                            '/usr/bin/python3', str(program), str(self._file)], self.cloud.folder / ('metadata-%s.log' % host))
+        wait_for('metadata services', lambda: all('listening' in service.log_path.read_text() for service in self._services.values()))
 
     def prepare(self, name, network, host, **members):
         """A machine whose port is in Neutron; nothing is plugged yet."""

@@ -6,6 +6,7 @@ machine asks. FILE is a JSON object: address -> {"instance-id": ..., "hostname":
 
 import http.server
 import json
+import socketserver
 import sys
 
 FILE = sys.argv[1]
@@ -33,5 +34,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(socketserver.ThreadingTCPServer):
+    """http.server's own asks DNS for the host's name before it listens: five seconds where nobody answers."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+
 if __name__ == '__main__':
-    http.server.ThreadingHTTPServer(('0.0.0.0', PORT), Answer).serve_forever()
+    with Server(('0.0.0.0', PORT), Answer) as server:
+        print('listening', flush=True)
+        server.serve_forever()

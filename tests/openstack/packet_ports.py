@@ -9,13 +9,14 @@ from guest import run
 from packet_checks import PacketTest, everything, look, matching
 
 METADATA_SERVICE = '''
-import http.server
+import http.server, socketserver
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         text = ('i-for-' + self.client_address[0]).encode()
         self.send_response(200); self.send_header('Content-Length', str(len(text))); self.end_headers(); self.wfile.write(text)
     def log_message(self, *_): pass
-http.server.HTTPServer(('0.0.0.0', 8775), Handler).serve_forever()
+socketserver.TCPServer.allow_reuse_address = True
+socketserver.TCPServer(('0.0.0.0', 8775), Handler).serve_forever()
 '''
 
 
