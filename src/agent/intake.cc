@@ -376,6 +376,7 @@ void Intake::take(model::Update update) {
     const std::string key = bgp_key(*document);
     if (bgp_only(document->key.kind)) document->value ? void(bgp_known_[key] = *document) : void(bgp_known_.erase(key));
     bgp_.updates.insert_or_assign(key, update);
+    if (document->key.kind == model::DocumentKind::kBgpConfiguration) calculator_.update(std::move(update));
     return;
   }
   if (const auto* node = std::get_if<model::NodeChange>(&update)) bgp_.updates.insert_or_assign(bgp_key(*node), update);

@@ -1,11 +1,15 @@
 // What BGP costs on a host of a cloud of 1,000 nodes that announce 50 routes each. Generating alone, for a mesh and for
-// two reflectors; and, as root, with a real BIRD that has the 50,000 routes, from 999 mesh sessions or from both
-// reflectors, the CPU time of a change: the agent's (render, stage, check, install) and BIRD's (check, configure, and
-// what it evaluates again). The peers are sockets in a namespace of their own that say what has to be said.
+// two reflectors; and, as root, with a real BIRD that has the 50,000 routes, the CPU time of a change: the agent's
+// (render, stage, check, install) and BIRD's (check, configure, and what it evaluates again). They come from both
+// reflectors; from 999 mesh sessions, without and with a router of another AS beside them, or with a file of the
+// operator's; or to a reflector from 999 clients. The peers are a process in a namespace of its own that says what has
+// to be said.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -45,7 +49,6 @@ model::NodeChange node_change(base::Interner& names, int node) {
   model::Node value;
   value.has_bgp = true;
   value.bgp_ipv4 = *base::parse_interface_cidr(address(node) + "/16");
-  value.has_labels = true;
   value.label_texts["rack"] = std::to_string(node / 40);
   return {{names.intern(fmt::format("node-{:04}", node))}, value};
 }
@@ -68,23 +71,35 @@ Settings settings() {
   return settings;
 }
 
-enum class Topology { kMesh, kReflected };
+enum class Topology { kMesh, kReflected, kMeshAndRouter, kMeshAndFile, kReflector };
+bool is_mesh(Topology topology) { return topology != Topology::kReflected && topology != Topology::kReflector; }
+constexpr int kRouter = kNodes;  // its number as a peer; it has no Node
+constexpr AsNumber kRouterAs = 65001;
 
 // Node 0 is this host.
 void fill(base::Interner& names, const std::function<void(const model::Update&)>& apply,
           Topology topology = Topology::kReflected) {
-  for (int node = 0; node < kNodes; ++node) apply(node_change(names, node));
+  for (int node = 0; node < kNodes; ++node) {
+    model::NodeChange change = node_change(names, node);
+    if (node == 0 && topology == Topology::kReflector) change.value->route_reflector_cluster_id = "10.0.0.1";
+    apply(change);
+  }
   apply(pool_change("pool", "10.0.0.0/9"));
   for (int block = 0; block < kRoutes; ++block) apply(block_change(fmt::format("10.127.{}.0/26", block)));
-  if (topology == Topology::kMesh) return;
   const auto document = [](boost::json::object spec) {
     return std::make_shared<const boost::json::object>(boost::json::object{{"spec", std::move(spec)}});
   };
+  const auto peer = [&](const std::string& name, boost::json::object spec) {
+    apply(model::DocumentChange{{model::DocumentKind::kBgpPeer, name}, document(std::move(spec))});
+  };
+  if (topology == Topology::kMeshAndRouter) peer("router", {{"peerIP", address(kRouter)}, {"asNumber", kRouterAs}});
+  if (topology == Topology::kReflector) peer("clients", {{"node", "node-0000"}, {"peerSelector", "has(rack)"}});
+  if (is_mesh(topology)) return;
   apply(model::DocumentChange{{model::DocumentKind::kBgpConfiguration, "default"},
                               document({{"nodeToNodeMeshEnabled", false}})});
+  if (topology == Topology::kReflector) return;
   for (const int reflector : kReflectors) {
-    apply(model::DocumentChange{{model::DocumentKind::kBgpPeer, fmt::format("rr-{}", reflector)},
-                                document({{"peerIP", address(reflector)}, {"asNumber", kDefaultAs}})});
+    peer(fmt::format("rr-{}", reflector), {{"peerIP", address(reflector)}, {"asNumber", kDefaultAs}});
   }
 }
 
@@ -146,17 +161,29 @@ std::string packed(std::uint32_t value, int bytes) {
 
 std::string packed_address(int node) { return packed(base::parse_address(address(node))->v4_host_order(), 4); }
 
-// The routes of the nodes from `first` up to `end`.
-std::string speech(int speaker, int first, int end) {
-  constexpr int kOpen = 1, kUpdate = 2, kKeepalive = 4;
-  const std::string none(1, '\0');
-  std::string text = message(kOpen, "\x04" + packed(kDefaultAs, 2) + packed(0, 2) + packed_address(speaker) + none);
-  text += message(kKeepalive, "");
+constexpr int kOpen = 1, kUpdate = 2, kKeepalive = 4, kRouteRefresh = 5;
+
+std::string greeting(int speaker, AsNumber as) {
+  const std::string ipv4_unicast = packed(0x0104, 2) + packed(1, 2) + packed(1, 2);
+  const std::string route_refresh = packed(0x0200, 2);
+  const std::string capabilities = ipv4_unicast + route_refresh;
+  const std::string parameter =
+      packed(2, 1) + packed(static_cast<std::uint32_t>(capabilities.size()), 1) + capabilities;
+  return message(kOpen, "\x04" + packed(as, 2) + packed(0, 2) + packed_address(speaker) +
+                            packed(static_cast<std::uint32_t>(parameter.size()), 1) + parameter) +
+         message(kKeepalive, "");
+}
+
+// The routes of the nodes from `first` up to `end`, and end-of-RIB.
+std::string routes_of_nodes(int first, int end, AsNumber as) {
+  const bool external = as != kDefaultAs;
+  std::string text;
   for (int node = first; node < end; ++node) {
-    const std::string origin = "\x40\x01\x01" + none;
-    const std::string path = "\x40\x02" + none;
+    const std::string origin = packed(0x400101, 3) + packed(0, 1);
+    const std::string path =
+        packed(0x4002, 2) + (external ? packed(4, 1) + packed(0x0201, 2) + packed(as, 2) : packed(0, 1));
     const std::string next_hop = "\x40\x03\x04" + packed_address(node);
-    const std::string preference = "\x40\x05\x04" + packed(2147482623, 4);
+    const std::string preference = external ? "" : "\x40\x05\x04" + packed(2147482623, 4);
     const std::string attributes = origin + path + next_hop + preference;
     std::string routes;
     for (int route = 0; route < kRoutes; ++route) {
@@ -167,6 +194,83 @@ std::string speech(int speaker, int first, int end) {
         message(kUpdate, packed(0, 2) + packed(static_cast<std::uint32_t>(attributes.size()), 2) + attributes + routes);
   }
   return text + message(kUpdate, packed(0, 4));
+}
+
+struct Speaker {
+  int number = 0;
+  int first = 0;  // nodes whose routes it has
+  int end = 0;
+  AsNumber as = kDefaultAs;
+  base::Fd fd = {};
+  std::string received = {};
+
+  std::string routes() const { return routes_of_nodes(first, end, as); }
+};
+
+void write_all(int fd, const std::string& bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n <= 0) std::_Exit(1);
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+void connect_speaker(Speaker& speaker) {
+  const auto endpoint = [](int node, std::uint16_t port) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(base::parse_address(address(node))->v4_host_order());
+    return to;
+  };
+  const sockaddr_in from = endpoint(speaker.number, 0);
+  const sockaddr_in to = endpoint(0, 179);
+  speaker.fd = base::Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::bind(speaker.fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
+      ::connect(speaker.fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
+    std::_Exit(1);
+  }
+  write_all(speaker.fd.get(), greeting(speaker.number, speaker.as) + speaker.routes());
+}
+
+// Throws away what BIRD says, unless it asks for the routes once more. A session that ends is left alone.
+void hear(Speaker& speaker) {
+  std::array<char, 65536> buffer;
+  const ssize_t n = ::read(speaker.fd.get(), buffer.data(), buffer.size());
+  if (n <= 0) {
+    speaker.fd.reset();
+    return;
+  }
+  speaker.received.append(buffer.data(), static_cast<std::size_t>(n));
+  std::size_t at = 0;
+  while (speaker.received.size() >= at + 19) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(speaker.received[at + i]); };
+    const std::size_t length = static_cast<std::size_t>(byte(16)) << 8 | byte(17);
+    if (speaker.received.size() < at + length) break;
+    if (byte(18) == kRouteRefresh) write_all(speaker.fd.get(), speaker.routes());
+    at += length;
+  }
+  speaker.received.erase(0, at);
+}
+
+// A process of its own, so that its work is nobody's here. With a hold time of 0 it need not say that it lives.
+[[noreturn]] void speak(const std::string& network, std::vector<Speaker> speakers) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const base::Fd there(::open(network.c_str(), O_RDONLY | O_CLOEXEC));
+  if (::setns(there.get(), CLONE_NEWNET) != 0) std::_Exit(1);
+  std::vector<pollfd> waiting;
+  for (Speaker& speaker : speakers) {
+    connect_speaker(speaker);
+    waiting.push_back({.fd = speaker.fd.get(), .events = POLLIN, .revents = 0});
+  }
+  for (;;) {
+    ::poll(waiting.data(), waiting.size(), -1);
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      if (waiting[i].revents == 0) continue;
+      hear(speakers[i]);
+      waiting[i].fd = speakers[i].fd.get();
+    }
+  }
 }
 
 // This host and what it peers with, up, kept for all benchmarks of one topology.
@@ -188,7 +292,7 @@ class Host {
 
   ~Host() {
     runner_.reset();
-    for (const int pid : {bird_, holder_}) {
+    for (const int pid : {bird_, holder_, speaker_}) {
       if (pid > 0) ::kill(pid, SIGKILL);
     }
   }
@@ -222,12 +326,16 @@ class Host {
  private:
   static constexpr base::Duration kWindow = 2s;  // one scan
   static constexpr base::Duration kQuiet = 20ms;
+  static constexpr base::Duration kLoaded = 200ms;  // of a window: no longer busy with the first routes
 
   explicit Host(Topology topology) : topology_(topology) {
-    for (int node = 1; node < kNodes; ++node) {
-      if (topology == Topology::kMesh || std::ranges::find(kReflectors, node) != kReflectors.end())
-        peers_.push_back(node);
+    if (topology == Topology::kReflected) {
+      for (const int node : kReflectors) speakers_.push_back({.number = node, .first = 1, .end = kNodes});
+    } else {
+      for (int node = 1; node < kNodes; ++node) speakers_.push_back({.number = node, .first = node, .end = node + 1});
     }
+    if (topology == Topology::kMeshAndRouter)
+      speakers_.push_back({.number = kRouter, .first = kRouter, .end = kRouter + 1, .as = kRouterAs});
     if (::unshare(CLONE_NEWNET) != 0) std::abort();
     const auto holder =
         os::start_detached({.arguments = {"unshare", "-n", "sleep", "3600"}}, directory_.file("holder"));
@@ -240,7 +348,7 @@ class Host {
     must({"ip", "addr", "add", address(0) + "/16", "dev", "v0"});
     must({"ip", "link", "set", "v0", "up"});
     std::string batch = "link set lo up\nlink set v1 up\n";
-    for (const int peer : peers_) batch += fmt::format("addr add {}/16 dev v1\n", address(peer));
+    for (const Speaker& peer : speakers_) batch += fmt::format("addr add {}/16 dev v1\n", address(peer.number));
     must({"nsenter", "-t", inside, "-n", "ip", "-batch", "-"}, batch);
     must({"ip", "tuntap", "add", "tunl0", "mode", "tun"});  // stands in for the module's
     must({"ip", "link", "set", "tunl0", "up"});
@@ -255,52 +363,33 @@ class Host {
     options.supervise = true;
     Settings own = settings();
     own.log_file = "/dev/null";
+    own.include_file = directory_.file("local.conf");
+    if (topology_ == Topology::kMeshAndFile) directory_.write("local.conf", "watchdog warning 1 s;\n");
     runner_ = std::make_unique<BirdRunner>(loop_, log_, metrics_, own, options);
     fill(names_, [&](const model::Update& update) { runner_->apply(update); }, topology_);
     runner_->in_sync();
-    run_until([&] { return runner_->status().sessions.size() == peers_.size(); });
+    run_until([&] { return runner_->status().sessions.size() == speakers_.size(); });
     bird_ = pid_in(options.pid_path);
-    for (const int peer : peers_) speak(peer);
+    speaker_ = ::fork();
+    if (speaker_ == 0) speak(fmt::format("/proc/{}/ns/net", holder_), std::move(speakers_));
     run_until([&] { return std::ranges::all_of(runner_->status().sessions, &ProtocolRow::established); });
     run_for(20s);
+    // A reflector sends each route to each client: 50 million.
+    for (base::Duration before{}, spending = 1s; spending > kLoaded; spending = cpu_of(bird_) - before) {
+      before = cpu_of(bird_);
+      run_for(kWindow);
+    }
     constexpr int kIdleWindows = 5;
     const Cost before = spent();
     run_for(kIdleWindows * kWindow);
     idle_ = {(spent().agent - before.agent) / kIdleWindows, (spent().bird - before.bird) / kIdleWindows};
     fmt::print(
         "{} sessions with {} routes each; BIRD {} MB, this process {} MB; every 2 s BIRD {:.1f} ms, agent {:.1f} ms\n",
-        peers_.size(), (kNodes - 1) * kRoutes / (topology_ == Topology::kMesh ? kNodes - 1 : 1),
-        resident_megabytes(bird_), resident_megabytes(::getpid()), milliseconds(idle_.bird), milliseconds(idle_.agent));
+        speakers_.size(), (speakers_[0].end - speakers_[0].first) * kRoutes, resident_megabytes(bird_),
+        resident_megabytes(::getpid()), milliseconds(idle_.bird), milliseconds(idle_.agent));
   }
 
   Cost spent() const { return {own_cpu(), cpu_of(bird_)}; }
-
-  // Sockets stay in the namespace they were made in.
-  void speak(int peer) {
-    const int here = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    const int there = ::open(fmt::format("/proc/{}/ns/net", holder_).c_str(), O_RDONLY | O_CLOEXEC);
-    if (::setns(there, CLONE_NEWNET) != 0) std::abort();
-    base::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::setns(here, CLONE_NEWNET) != 0) std::abort();
-    ::close(here);
-    ::close(there);
-    const auto endpoint = [](int node, std::uint16_t port) {
-      sockaddr_in to{};
-      to.sin_family = AF_INET;
-      to.sin_port = htons(port);
-      to.sin_addr.s_addr = htonl(base::parse_address(address(node))->v4_host_order());
-      return to;
-    };
-    const sockaddr_in from = endpoint(peer, 0);
-    const sockaddr_in to = endpoint(0, 179);
-    const std::string bytes = topology_ == Topology::kMesh ? speech(peer, peer, peer + 1) : speech(peer, 1, kNodes);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
-        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 ||
-        ::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-      std::abort();
-    }
-    speakers_.push_back(std::move(fd));
-  }
 
   static long resident_megabytes(int pid) {
     const auto statm = os::read_file(fmt::format("/proc/{}/statm", pid));
@@ -322,16 +411,16 @@ class Host {
   }
 
   const Topology topology_;
-  std::vector<int> peers_;  // nodes
-  Cost idle_;               // of one window
+  std::vector<Speaker> speakers_;
+  Cost idle_;  // of one window
   testing::TempDirectory directory_;
   os::EventLoop loop_;
   base::NullLog log_;
   base::MetricRegistry metrics_;
   base::Interner names_;
   std::unique_ptr<BirdRunner> runner_;
-  std::vector<base::Fd> speakers_;
   int holder_ = 0;
+  int speaker_ = 0;
   int bird_ = 0;
 };
 
@@ -385,16 +474,17 @@ void change_pool(benchmark::State& state, model::EncapMode ipip) {
 void a_pool_comes_or_goes(benchmark::State& state) { change_pool(state, model::EncapMode::kNever); }
 void a_tunnelled_pool_comes_or_goes(benchmark::State& state) { change_pool(state, model::EncapMode::kAlways); }
 
-constexpr int kMeshArg = static_cast<int>(Topology::kMesh);
-constexpr int kReflectedArg = static_cast<int>(Topology::kReflected);
-
 // Topology by topology: setting one up takes a minute.
 const bool registered = [] {
-  for (const int topology : {kReflectedArg, kMeshArg}) {
-    const auto add = [topology](const char* name, void (*run)(benchmark::State&)) {
-      benchmark::RegisterBenchmark(name, run)
-          ->ArgName("reflectors")
-          ->Arg(topology)
+  const std::pair<Topology, const char*> kTopologies[] = {{Topology::kReflected, "two_reflectors"},
+                                                          {Topology::kMesh, "mesh"},
+                                                          {Topology::kMeshAndRouter, "mesh_and_router"},
+                                                          {Topology::kMeshAndFile, "mesh_and_own_file"},
+                                                          {Topology::kReflector, "reflector"}};
+  for (const auto& [topology, name] : kTopologies) {
+    const auto add = [topology = topology, name = name](const char* what, void (*run)(benchmark::State&)) {
+      benchmark::RegisterBenchmark(fmt::format("{}/{}", name, what).c_str(), run)
+          ->Arg(static_cast<int>(topology))
           ->UseManualTime()
           ->Iterations(6)
           ->Unit(benchmark::kMillisecond);

@@ -35,7 +35,7 @@ class Generator {
 
   Generated run() {
     daemon();
-    const RouteFilters route_filters(inputs_, global_, self_, peerings_, workload_test_);
+    const RouteFilters route_filters(inputs_, global_, self_, workload_test_);
     for (const Family family : kFamilies) route_filters.write(family, text_, diagnostics_);
     local_protocols();
     for (const Family family : kFamilies) kernel(family);
@@ -44,7 +44,7 @@ class Generator {
     session_template();
     for (const Peering& peering : peerings_) session(peering);
     include_local();
-    return {text_.take(), std::move(diagnostics_)};
+    return {text_.take(), std::move(diagnostics_), routers()};
   }
 
  private:
@@ -73,6 +73,14 @@ class Generator {
     if (workload_test_.empty()) workload_test_ = "false";
   }
 
+  std::vector<std::string> routers() const {
+    std::vector<std::string> names;
+    for (const Peering& peering : peerings_) {
+      if (peering.asks_refresh) names.push_back(peering.protocol);
+    }
+    return names;
+  }
+
   bool strict(Family family) const {
     return global_.bind_mode == BindMode::kNodeIp && self_.address(family).has_value();
   }
@@ -92,6 +100,7 @@ class Generator {
     line("");
     line("attribute int calico_prio;  # a route's priority as a kernel metric; never leaves the daemon");
     line("attribute int calico_export;  # what classify4/6() found; never leaves the daemon");
+    line("attribute int calico_kernel;  # what kernel_marks4/6 found; never leaves the daemon");
   }
 
   // The direct protocol derives routes from addresses. It must not see guests' interfaces, nor the DHCP agent's ns-*,
@@ -105,7 +114,7 @@ class Generator {
     std::string interfaces;
     for (const std::string& pattern : global_.ignored_interfaces) interfaces += fmt::format("-\"{}\", ", pattern);
     for (const std::string& pattern : workload_patterns_) interfaces += fmt::format("-\"{}\", ", pattern);
-    line("ipv4 table own4;\nipv6 table own6;");
+    line("ipv4 table own4;\nipv6 table own6;\nipv4 table krt4;\nipv6 table krt6;");
     line("protocol direct {{ ipv4 {{ table own4; }}; ipv6 {{ table own6; }};{}", debug_);
     line("  interface {}-\"ns-*\", -\"kube-ipvs*\", \"*\"; }}", interfaces);
     for (const Family family : kFamilies) {
@@ -121,7 +130,9 @@ class Generator {
     const char f = digit(family);
     line("protocol kernel kernel{} {{", f);
     line("  learn; persist; scan time 2; graceful restart; merge paths on; metric 32;");
-    line("  ipv{} {{ import filter kernel_import{}; export filter kernel_export{}; }};\n}}", f, f, f);
+    line("  ipv{} {{ table krt{}; import filter kernel_import{}; export filter kernel_export{}; }};\n}}", f, f, f, f);
+    line("protocol pipe calico_krt{} {{ table master{}; peer table krt{}; import all; export filter kernel_marks{}; }}",
+         f, f, f, f);
   }
 
   void static_routes(Family family, const std::vector<base::Prefix>& blackholes) {
@@ -155,7 +166,7 @@ class Generator {
 
   // Last, so that it may refer to everything above.
   void include_local() {
-    if (!inputs_.include_local || !is_usable_password(inputs_.settings.include_file)) return;
+    if (inputs_.local_file == LocalFile::kNone || !is_usable_password(inputs_.settings.include_file)) return;
     line("\ninclude \"{}\";", inputs_.settings.include_file);
   }
 
@@ -230,14 +241,18 @@ class Generator {
     const auto calls = [&](Direction direction) {
       return filter_calls(inputs_.filters, peering.filters, direction, family, peering.internal);
     };
+    // Before BGPFilters, which may end the filter; they cannot change what decides the class.
     if (const std::string before = calls(Direction::kImport); !before.empty())
-      line("    import filter {{ {}prio_in{}(); accept; }};", before, f);
+      line("    import filter {{ {}{}prio_in{}(); accept; }};",
+           peering.classifies_in ? fmt::format("classify{}(); ", f) : "", before, f);
     else
-      line("    import filter bgp_in{};", f);
+      line("    import filter bgp_in{}{};", f, peering.classifies_in ? "_classify" : "");
     if (const std::string before = calls(Direction::kExport); !before.empty())
-      line("    export filter {{ prio_out{}(); {}export_common{}({}); reject; }};", f, before, f, peering.internal);
+      line("    export filter {{ prio_out{}(); {}{}export_common{}({}); reject; }};", f, before,
+           peering.classifies_out ? RouteFilters::classify_the_rest(family) : "", f, peering.internal);
     else
-      line("    export filter bgp_out{}_{};", f, peering.internal ? "same" : "other");
+      line("    export filter bgp_out{}_{}{};", f, peering.internal ? "same" : "other",
+           peering.classifies_out ? "_classify" : "");
     line("  }};");
   }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "bgp/inputs.h"
 
@@ -19,6 +20,9 @@ namespace bgp {
 struct Generated {
   std::string text;
   Diagnostics diagnostics;
+  // Sessions, in order, whose filters depend on whether the neighbour can send its routes again:
+  // Inputs::can_refresh.
+  std::vector<std::string> routers;
 };
 
 Generated generate(const Inputs& inputs);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ struct Bfd {
   friend bool operator==(const Bfd&, const Bfd&) = default;
 };
 
+// What the operator's own file can bring. With protocols of its own come routes that only the sessions' filters can
+// classify (route_filters.cc); statements alone cost nothing.
+enum class LocalFile : std::uint8_t { kNone, kStatements, kProtocols };
+
 // The kernel's own IP-in-IP device, which exists as soon as the module is loaded.
 inline constexpr std::string_view kTunnelDevice = "tunl0";
 
@@ -81,8 +86,9 @@ struct Inputs {
   Filters filters;
   std::map<base::Prefix, BlockState> blocks;  // this node's own
   std::map<SecretRef, std::string> secrets;
-  bool tunnel_ready = true;    // BIRD knows tunl0
-  bool include_local = false;  // settings.include_file is there and was not refused
+  bool tunnel_ready = true;                 // BIRD knows tunl0
+  LocalFile local_file = LocalFile::kNone;  // settings.include_file, if it is there and was not refused
+  std::set<std::string> can_refresh;        // routers' protocols that are known to send their routes again when asked
 };
 
 // True if a route of some pool goes through tunl0 on this host.

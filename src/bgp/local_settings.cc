@@ -1,5 +1,6 @@
 #include "bgp/local_settings.h"
 
+#include <cctype>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -95,6 +96,24 @@ std::vector<LocalPeer> parse_local_peers(std::string_view text, Diagnostics& out
 
 std::vector<TunnelNetwork> parse_tunnel_networks(std::string_view text, Diagnostics& out) {
   return parse_list<TunnelNetwork>(text, "BIRDTunnelNetworks", "IPV4-CIDR Always|CrossSubnet", parse_tunnel_entry, out);
+}
+
+// Only a protocol brings routes. One that stands in a comment or a string counts, too: that costs time and nothing
+// else.
+LocalFile kind_of_local_file(std::string_view text) {
+  const auto in_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  for (std::size_t at = 0; at < text.size();) {
+    if (!in_word(text[at])) {
+      ++at;
+      continue;
+    }
+    std::size_t end = at;
+    while (end < text.size() && in_word(text[end])) ++end;
+    const std::string_view word = text.substr(at, end - at);
+    if (word == "protocol" || word == "include") return LocalFile::kProtocols;
+    at = end;
+  }
+  return text.empty() ? LocalFile::kNone : LocalFile::kStatements;
 }
 
 }  // namespace bgp

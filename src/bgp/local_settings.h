@@ -1,6 +1,6 @@
 // local_settings.h: settings of BGP that an operator writes on the host itself, from text (docs/bgp.md). Pure.
 //
-// Entries are separated by commas. A bad one is left out and said; the others count.
+// In lists, entries are separated by commas. A bad one is left out and said; the others count.
 #pragma once
 
 #include <string_view>
@@ -15,5 +15,8 @@ std::vector<LocalPeer> parse_local_peers(std::string_view text, Diagnostics& out
 
 // "10.65.0.0/16 Always, 10.66.0.0/16 CrossSubnet"
 std::vector<TunnelNetwork> parse_tunnel_networks(std::string_view text, Diagnostics& out);
+
+// What a file of the operator's own with this text may bring; kProtocols when in doubt.
+LocalFile kind_of_local_file(std::string_view text);
 
 }  // namespace bgp

@@ -37,5 +37,17 @@ TEST(LocalSettings, TunnelNetworks) {
   EXPECT_EQ(out.size(), 2u);
 }
 
+TEST(LocalSettings, KindsOfLocalFiles) {
+  EXPECT_EQ(kind_of_local_file(""), LocalFile::kNone);
+  for (const char* text : {"# nothing", "debug protocols all;", "watchdog warning 1 s;\nmrtdump \"/x\";",
+                           "function protocol_of_mine() { return 1; }"}) {
+    EXPECT_EQ(kind_of_local_file(text), LocalFile::kStatements) << text;
+  }
+  for (const char* text : {"protocol static { ipv4; }", "debug commands 1;\nprotocol\tbgp x {}", "include \"/x\";",
+                           "/* */protocol radv {}", "protocol"}) {
+    EXPECT_EQ(kind_of_local_file(text), LocalFile::kProtocols) << text;
+  }
+}
+
 }  // namespace
 }  // namespace bgp

@@ -93,7 +93,7 @@ class NodeSelection {
     if (!parsed) return base::fail(std::move(parsed).error());
     std::set<std::string> names;
     for (const auto& [name, node] : inputs_.nodes) {
-      if (node.has_labels && parsed->matches(labels_.at(name))) names.insert(name);
+      if (parsed->matches(labels_.at(name))) names.insert(name);
     }
     return names;
   }
@@ -122,6 +122,7 @@ class Computation {
       if (inputs_.peers.at(name).reverse_peering) add_mirror(name, sides);
     }
     add_mesh();
+    for (const Family family : both()) decide_classes(family);
     std::ranges::sort(found_, {}, &Peering::protocol);
     return std::move(found_);
   }
@@ -216,6 +217,7 @@ class Computation {
     const auto own = self_.address(session.address.family());
     session.passive = kind == PeeringKind::kGlobal && node != nullptr && own &&
                       base::to_string(session.address) > base::to_string(own->address);
+    session.calico_node = node != nullptr;
     add(std::move(session), peer, "", fmt::format("BGPPeer({})", name));
   }
 
@@ -231,6 +233,7 @@ class Computation {
       session.port = node_port(inputs_, node_name);
       if (!session.port) session.port = global_configuration(inputs_).listen_port;
       session.as_number = node_as(inputs_, node->second);
+      session.calico_node = true;
       add(std::move(session), peer, node->second.route_reflector_cluster_id, fmt::format("BGPPeer({})", name));
     }
   }
@@ -299,6 +302,38 @@ class Computation {
         session.internal && !self_.cluster_id.empty() && self_.cluster_id != peer_cluster_id;
   }
 
+  // Whether this session's routes may leave by any other one, and any other one's by this. BIRD itself keeps routes of
+  // internal sessions from internal sessions of the same AS unless a client of a route reflector is involved (RFC
+  // 4456).
+  bool passes_routes_on(const Peering& session) const {
+    return !session.internal || session.route_reflector_client ||
+           session.local_as.value_or(self_.as_number) != self_.as_number;
+  }
+
+  // A class given on entry follows pools and blocks by asking the neighbour for its routes once more (RFC 2918). A mesh
+  // must not do that: each of its hosts would have to send everything to each other one.
+  void decide_classes(Family family) {
+    int unclassified = 0;
+    int unclassified_passing = 0;
+    for (Peering& session : found_) {
+      if (session.address.family() != family) continue;
+      const bool passing = passes_routes_on(session);
+      const bool wanted = session.kind != PeeringKind::kMesh && (passing || !self_.cluster_id.empty());
+      session.asks_refresh = wanted && !session.calico_node;
+      session.classifies_in = wanted && (session.calico_node || inputs_.can_refresh.contains(session.protocol));
+      if (session.classifies_in) continue;
+      ++unclassified;
+      if (passing) ++unclassified_passing;
+    }
+    for (Peering& session : found_) {
+      if (session.address.family() != family) continue;
+      const bool passing = passes_routes_on(session);
+      const int itself = passing && !session.classifies_in ? 1 : 0;
+      const int others = (passing ? unclassified : unclassified_passing) - itself;
+      session.classifies_out = others > 0 || inputs_.local_file == LocalFile::kProtocols;
+    }
+  }
+
   void add_mesh() {
     const Configuration& global = global_configuration(inputs_);
     if (!global.mesh_enabled.value_or(true) || !self_.cluster_id.empty()) return;
@@ -332,6 +367,7 @@ class Computation {
                                 base::to_string(peer->address)));
     }
     session.as_number = node_as(inputs_, node);
+    session.calico_node = true;
     session.source = own->address;
     session.password = password;
     session.restart_time = global_configuration(inputs_).mesh_restart_time;

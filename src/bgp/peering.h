@@ -30,7 +30,13 @@ struct Peering {
   int ttl_security = 0;
   bool passive = false;
   bool route_reflector_client = false;
-  bool internal = false;  // peer AS equals the local AS of the session
+  bool internal = false;     // peer AS equals the local AS of the session
+  bool calico_node = false;  // the neighbour is a node of this cluster
+  // Where routes of this session get their class (route_filters.cc): when they enter; and, of those that have none,
+  // when they leave for it.
+  bool classifies_in = false;
+  bool classifies_out = false;
+  bool asks_refresh = false;  // whether classifies_in holds depends on what the neighbour can do
   std::optional<base::IpAddress> reachable_by;
   std::vector<std::string> filters;  // BGPFilters in order; those that do not exist mean nothing
   friend bool operator==(const Peering&, const Peering&) = default;

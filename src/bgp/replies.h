@@ -29,6 +29,7 @@ constexpr int kRouteRow = 1007;
 constexpr int kRouteDetail = 1008;
 constexpr int kStatusDetail = 1011;
 constexpr int kRouteAttribute = 1012;
+constexpr int kBfdSession = 1020;
 constexpr int kConfigurationRefused = 8002;
 constexpr int kNotUnderstood = 9001;
 constexpr bool is_error(int code) { return code >= 8000; }

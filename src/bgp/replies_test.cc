@@ -108,8 +108,10 @@ TEST(Replies, Readiness) {
   EXPECT_EQ(why_not_ready(status, kOne, false), "BIRD refused the configuration: line 3");
 }
 
-// BIRD 3 as its source prints it (nest/proto.c and nest/cmds.c of the 3.x branch, in CZ-NIC's repository): the codes
-// and columns of BIRD 2; times have fractions, a version may carry a suffix, and pipes have a row of their own.
+// BIRD 3. The columns of `show protocols` and the lines of a recovery are those of nest/proto.c on the 3.x branch
+// (CZ-NIC's repository, where times come from the running configuration): the same as in BIRD 2. The rest of
+// `show status` is printed by nest/cmds.c, whose text has been the same in all versions from 1.4 to the branch from
+// which 3.0 was made; 2.0 added the host name. Times have fractions unless the configuration gives a format.
 TEST(Replies, BirdThreeSpeaksAlike) {
   const DaemonStatus status =
       parse_status(whole("1000-BIRD 3.0.1\n1011-Router ID is 192.0.2.11\n Hostname is node-a\n"

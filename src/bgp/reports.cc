@@ -51,7 +51,7 @@ class ProtocolReader {
     auto rows = parse_protocols({{reply_code::kProtocolRow, line.text}});
     if (rows.empty()) return;
     reports_.push_back({.row = std::move(rows.front()), .details = {}, .channels = {}});
-    in_channel_ = false;
+    in_channel_ = in_neighbour_ = false;
   }
 
   void detail(std::string_view text) {
@@ -66,6 +66,8 @@ class ProtocolReader {
     const std::string_view label = trimmed.substr(0, colon);
     const std::string_view value = colon == trimmed.npos ? std::string_view() : base::trim(trimmed.substr(colon + 1));
     if (!in_channel_) {
+      if (trimmed == "Neighbor capabilities") in_neighbour_ = true;
+      if (trimmed == "Route refresh" && in_neighbour_) report.peer_refreshes = true;
       report.details.emplace(label, value);  // the first wins: capabilities repeat labels for the neighbour
       return;
     }
@@ -77,6 +79,7 @@ class ProtocolReader {
 
   std::vector<ProtocolReport> reports_;
   bool in_channel_ = false;
+  bool in_neighbour_ = false;  // among what it said it can do
 };
 
 // "via 192.0.2.12 on eth0 onlink weight 1" or "dev tap1".
@@ -197,6 +200,28 @@ std::vector<RouteReport> parse_route_reports(const Reply& reply) {
     }
   }
   return reader.take();
+}
+
+// "192.0.2.12                ---        Up         10:00:04.250    0.300    0.900" between headings.
+std::vector<BfdReport> parse_bfd_reports(const Reply& reply) {
+  std::vector<BfdReport> reports;
+  for (const ReplyLine& line : reply) {
+    if (line.code != reply_code::kBfdSession) continue;
+    std::vector<std::string> words;
+    for (std::string_view rest = line.text; !base::trim(rest).empty();) words.emplace_back(take_word(rest));
+    if (words.size() < 6) continue;
+    const auto address = base::parse_address(words[0].substr(0, words[0].find('%')));
+    if (!address) continue;
+    const std::size_t timers = words.size() - 2;
+    reports.push_back({.address = *address,
+                       .interface = words[1] == "---" ? std::string() : words[1],
+                       .state = words[2],
+                       .since = words[3],
+                       .interval = words[timers],
+                       .timeout = words[timers + 1]});
+    for (std::size_t i = 4; i < timers; ++i) reports.back().since += " " + words[i];  // date and time
+  }
+  return reports;
 }
 
 }  // namespace bgp

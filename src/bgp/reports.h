@@ -1,4 +1,5 @@
-// reports.h: BIRD's longer answers, `show protocols all` and `show route all` (spec bgp §5.5, §5.6), as values. Pure.
+// reports.h: BIRD's longer answers, `show protocols all`, `show route all` (spec bgp §5.5, §5.6) and
+// `show bfd sessions`, as values. Pure.
 //
 // One reading for BIRD 2 and 3, which differ in the names of attributes (BGP.next_hop, bgp_next_hop) and in what they
 // add; and for the one-line routes of 1.6. Lines that nobody asked for are skipped, so a newer BIRD can say more.
@@ -30,6 +31,7 @@ struct ProtocolReport {
   std::map<std::string, std::string> details;  // "Neighbor address" → "192.0.2.12"; of BGP's own part
   std::vector<ChannelReport> channels;
   std::string detail(const std::string& label) const;  // "" if BIRD did not say
+  bool peer_refreshes = false;                         // it sends its routes once more when asked
   bool peer_restarting() const;                        // the peer's routes are kept although the session is down
 };
 std::vector<ProtocolReport> parse_protocol_reports(const Reply& reply);
@@ -54,5 +56,18 @@ struct RouteReport {
   std::map<std::string, std::string> attributes;  // lower case, '.' as '_': "bgp_next_hop", "kernel_metric"
 };
 std::vector<RouteReport> parse_route_reports(const Reply& reply);
+
+// Times as BIRD prints them: since when in the daemon's format, the others in seconds.
+struct BfdReport {
+  base::IpAddress address;
+  std::string interface;  // "" for a session over several hops
+  std::string state;      // "Up", "Down", "Init", "AdminDown"
+  std::string since;
+  std::string interval;  // of our packets
+  std::string timeout;
+  friend bool operator==(const BfdReport&, const BfdReport&) = default;
+};
+// The table of `show bfd sessions`, of all BFD protocols; with `all` BIRD prints something else.
+std::vector<BfdReport> parse_bfd_reports(const Reply& reply);
 
 }  // namespace bgp

@@ -19,9 +19,11 @@ constexpr std::string_view kProtocolsTwo =
     "     Neighbor address: 192.0.2.12\n"
     "     Neighbor AS:      64512\n"
     "     Local capabilities\n"
+    "       Route refresh\n"
     "       Graceful restart\n"
     "         Restart time: 120\n"
     "     Neighbor capabilities\n"
+    "       Route refresh\n"
     "       Graceful restart\n"
     "         Restart time: 90\n"
     "     Session:          internal multihop AS4\n"
@@ -34,6 +36,8 @@ constexpr std::string_view kProtocolsTwo =
     "1002-Mesh_2001_db8__12 BGP        ---        start  10:00:04      Active        Socket: Connection refused\n"
     "1006-  BGP state:          Active\n"
     "     Neighbor address: 2001:db8::12\n"
+    "     Local capabilities\n"
+    "       Route refresh\n"
     "     Neighbor graceful restart active\n"
     "     Last error:       Socket: Connection refused\n"
     "   Channel ipv6\n"
@@ -52,6 +56,8 @@ TEST(Reports, ProtocolsOfBirdTwo) {
   EXPECT_EQ(reports[0].channels, (std::vector<ChannelReport>{{"ipv4", "UP", 7, 1, 6, false}}));
   EXPECT_EQ(reports[0].detail("Table"), "");
   EXPECT_FALSE(reports[0].peer_restarting());
+  EXPECT_TRUE(reports[0].peer_refreshes);
+  EXPECT_FALSE(reports[1].peer_refreshes);  // what we can do does not count
   EXPECT_TRUE(reports[1].peer_restarting());
   EXPECT_EQ(reports[1].detail("Last error"), "Socket: Connection refused");
   EXPECT_TRUE(reports[1].channels.at(0).recovering);
@@ -103,6 +109,25 @@ TEST(Reports, ProtocolsOfBirdThree) {
   EXPECT_EQ(reports[0].channels, (std::vector<ChannelReport>{{"ipv4", "UP", 2, 3, 1, true}}));
   EXPECT_FALSE(reports[1].row.is_calico_session());
   EXPECT_EQ(reports[1].channels.at(0).imported, 4u);
+}
+
+TEST(Reports, BfdSessions) {
+  const auto reports = parse_bfd_reports(
+      whole("1020-calico_bfd:\n"
+            " IP address                Interface  State      Since         Interval  Timeout\n"
+            " 192.0.2.12                eth0       Up         10:00:04.250    0.300    0.900\n"
+            " 192.0.2.254               ---        Down       2026-02-03 10:00:07.000    1.000    0.000\n"
+            " fe80::1%eth0              eth0       Init       2026-02-03    1.000    3.000\n"
+            "1020-other: is not up\n"
+            "0000 \n"));
+  ASSERT_EQ(reports.size(), 3u);
+  EXPECT_EQ(reports[0],
+            (BfdReport{*base::parse_address("192.0.2.12"), "eth0", "Up", "10:00:04.250", "0.300", "0.900"}));
+  EXPECT_EQ(reports[1],
+            (BfdReport{*base::parse_address("192.0.2.254"), "", "Down", "2026-02-03 10:00:07.000", "1.000", "0.000"}));
+  EXPECT_EQ(reports[2].state, "Init");
+  EXPECT_EQ(reports[2].since, "2026-02-03");
+  EXPECT_TRUE(parse_bfd_reports(whole("0000 \n")).empty());
 }
 
 TEST(Reports, RoutesOfBirdTwo) {

@@ -7,8 +7,16 @@
 // the attribute calico_export, in the import filters of the protocols it comes from, and the sessions' filters look at
 // the class alone. BIRD compares filters by their contents, and evaluates every route again for each session whose
 // filter has changed: with a mesh of 1,000 and 50 routes each, 50 million evaluations (5 s) for one new block. Routes
-// of other hosts have no class, since no attribute but BGP's own crosses a session; where they may be passed on, they
-// are classified on the way out.
+// of other hosts have no class, since no attribute but BGP's own crosses a session. Those of sessions that may be
+// passed on get one in that session's import filter: when it changes, BIRD asks the neighbour for its routes once more,
+// and what is the same again goes no further. (An import table would save the question, but BIRD 2 does not keep
+// recursive next hops in it up to date.) What is left is classified on its way out, where it can leave at all: routes
+// of a mesh for a router of another AS, and of neighbours that cannot send their routes again.
+//
+// In the same way what the kernel gets is decided where a route enters: a pipe marks the routes of a table of their
+// own, krt4 or krt6, for the filter towards the kernel, which never changes. Or BIRD would write all routes into the
+// kernel again, whether they differ or not (1 s for 50,000), when one pool becomes tunnelled. All routes go through the
+// pipe, or a worse one could take the place of one that must stay out.
 //
 // IP-in-IP with a stock BIRD (spec bgp §3.7, way A): the kernel export filter sends a BGP route of a tunnelled pool
 // through tunl0, with the node behind it as on-link gateway. The order interface, on-link, gateway is the only one that
@@ -31,6 +39,9 @@ constexpr int kUnnamed = 0;
 constexpr int kAnnounced = 1;
 constexpr int kCovered = 2;  // by an own block, which is announced in its place
 constexpr int kForbidden = 3;
+// Marks for the kernel; most routes have none.
+constexpr int kTunnelled = 1;
+constexpr int kKeptOut = 2;
 constexpr std::string_view kNoServicesLabel = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 char digit(Family family) { return family == Family::kIpv4 ? '4' : '6'; }
@@ -58,7 +69,8 @@ void RouteFilters::write(Family family, Text& text, Diagnostics& out) const {
   export_common(family, text);
   session_filters(family, text);
   kernel_import(family, text);
-  kernel_export(family, text, out);
+  kernel_marks(family, text, out);
+  kernel_export(family, text);
 }
 
 std::uint32_t RouteFilters::normal_priority(Family family) const {
@@ -150,6 +162,16 @@ std::vector<base::Prefix> RouteFilters::pools(Family family, bool exported) cons
   return result;
 }
 
+// A block inside another one is covered by that. Blocks may be many: BIRD looks a route up in a set of them once.
+std::vector<base::Prefix> RouteFilters::announced_blocks(Family family) const {
+  std::vector<base::Prefix> result;
+  for (const auto& [block, state] : inputs_.blocks) {  // the outer one comes first
+    if (block.family() != family || state != BlockState::kConfirmed) continue;
+    if (result.empty() || !result.back().contains(block.address)) result.push_back(block);
+  }
+  return result;
+}
+
 bool RouteFilters::host_routes(Family family) const {
   if (inputs_.settings.host_routes != HostRouteRule::kAuto) return inputs_.settings.host_routes == HostRouteRule::kOn;
   return std::ranges::none_of(inputs_.pools, [&](const auto& pool) { return pool.second.cidr.family() == family; });
@@ -175,37 +197,27 @@ void RouteFilters::classify(Family family, Text& text) const {
   if (announces_services()) {
     for (const base::Prefix& range : service_ranges(family)) say("~", range, kAnnounced);
   }
-  for (auto block = inputs_.blocks.rbegin(); block != inputs_.blocks.rend(); ++block) {
-    if (block->first.family() != family || block->second != BlockState::kConfirmed) continue;
-    say("~", block->first, kCovered);
-    say("=", block->first, kAnnounced);
+  std::string exact, inside;
+  for (const base::Prefix& block : announced_blocks(family)) {
+    const std::string_view comma = exact.empty() ? "" : ", ";
+    exact += fmt::format("{}{}", comma, base::to_string(block));
+    inside += fmt::format("{}{}+", comma, base::to_string(block));
+  }
+  if (!exact.empty()) {
+    text.line("  if net ~ [ {} ] then calico_export = {};", inside, kCovered);
+    text.line("  if net ~ [ {} ] then calico_export = {};", exact, kAnnounced);
   }
   for (const base::Prefix& pool : pools(family, false)) say("~", pool, kForbidden);
   text.line("}}");
 }
 
-// Whether some session may announce what another one brought. BIRD itself keeps routes of internal sessions from
-// internal sessions of the same AS unless a client of a route reflector is involved (RFC 4456).
-bool RouteFilters::passes_routes_on(Family family) const {
-  return std::ranges::any_of(peerings_, [&](const Peering& peering) {
-    return peering.address.family() == family && (!peering.internal || peering.route_reflector_client ||
-                                                  peering.local_as.value_or(self_.as_number) != self_.as_number);
-  });
-}
-
-// What routes are classified here follows from the sessions and the operator's file, not from pools and blocks.
-// Protocols in that file announce routes that have no class yet.
+// Names no pool and no block: it is part of every session's filter.
 void RouteFilters::export_common(Family family, Text& text) const {
   const char f = digit(family);
   text.line("function export_common{}(bool same_as)\n{{", f);
   text.line("  if same_as && (ifname ~ \"*.cali\" || ifname ~ \"*.calico\") then reject;");
   text.line("  if ifname ~ \"bpf*.cali\" then reject;");
-  if (inputs_.include_local)
-    text.line("  classify{}();", f);
-  else if (passes_routes_on(family))
-    text.line("  if source = RTS_BGP then classify{}();", f);
-  else
-    text.line("  if source = RTS_BGP then reject;");
+  text.line("  if !defined(calico_export) then reject;");
   text.line("  if calico_export = {} then reject;", kForbidden);
   text.line("  tag_communities{}();", f);
   text.line("  if calico_export = {} then accept;", kAnnounced);
@@ -230,8 +242,17 @@ void RouteFilters::reflect_unnamed(Family family, Text& text) const {
 void RouteFilters::session_filters(Family family, Text& text) const {
   const char f = digit(family);
   text.line("filter bgp_in{} {{ prio_in{}(); accept; }}", f, f);
-  text.line("filter bgp_out{}_same {{ prio_out{}(); export_common{}(true); reject; }}", f, f, f);
-  text.line("filter bgp_out{}_other {{ prio_out{}(); export_common{}(false); reject; }}", f, f, f);
+  text.line("filter bgp_in{}_classify {{ classify{}(); prio_in{}(); accept; }}", f, f, f);
+  for (const bool same_as : {true, false}) {
+    const std::string_view kind = same_as ? "same" : "other";
+    text.line("filter bgp_out{}_{} {{ prio_out{}(); export_common{}({}); reject; }}", f, kind, f, f, same_as);
+    text.line("filter bgp_out{}_{}_classify {{ prio_out{}(); {}export_common{}({}); reject; }}", f, kind, f,
+              classify_the_rest(family), f, same_as);
+  }
+}
+
+std::string RouteFilters::classify_the_rest(Family family) {
+  return fmt::format("if !defined(calico_export) then classify{}(); ", digit(family));
 }
 
 // Spec §3.8 rules 2, 4 and 5. own_routes is for the other protocols this host's routes come from.
@@ -248,11 +269,11 @@ void RouteFilters::kernel_import(Family family, Text& text) const {
   text.line("  classify{}();\n  accept;\n}}", digit(family));
 }
 
-void RouteFilters::kernel_export(Family family, Text& text, Diagnostics& out) const {
-  text.line("filter kernel_export{}\n{{", digit(family));
-  text.line("  if source = RTS_DEVICE then reject;");
+// The first statement that holds decides. A route that is let through as it is has no mark.
+void RouteFilters::kernel_marks(Family family, Text& text, Diagnostics& out) const {
+  text.line("filter kernel_marks{}\n{{", digit(family));
   for (const base::Prefix& range : service_ranges(family))
-    text.line("  if net ~ {} then reject;", base::to_string(range));
+    text.line("  if net ~ {} then {{ calico_kernel = {}; accept; }}", base::to_string(range), kKeptOut);
   for (const auto& [name, pool] : inputs_.pools) {
     if (pool.cidr.family() != family) continue;
     if (pool.ipip != model::EncapMode::kNever && family == Family::kIpv6) {
@@ -265,6 +286,17 @@ void RouteFilters::kernel_export(Family family, Text& text, Diagnostics& out) co
       kernel_pool(network.cidr.masked(), network.mode, model::EncapMode::kNever, text);
     }
   }
+  text.line("  accept;\n}}");
+}
+
+void RouteFilters::kernel_export(Family family, Text& text) const {
+  text.line("filter kernel_export{}\n{{", digit(family));
+  text.line("  if source = RTS_DEVICE then reject;");
+  text.line("  if defined(calico_kernel) then {{");
+  text.line("    if calico_kernel = {} then reject;", kKeptOut);
+  if (family == Family::kIpv4)
+    text.line("    ifname = \"{}\"; onlink = true; gw = bgp_next_hop; accept;", kTunnelDevice);
+  text.line("  }}");
   text.line("  if source = RTS_BGP && dest = RTD_UNICAST && ({}) then onlink = true;", workload_test_);
   text.line("  accept;\n}}");
 }
@@ -274,15 +306,16 @@ void RouteFilters::kernel_pool(const base::Prefix& cidr, model::EncapMode ipip, 
                                Text& text) const {
   const std::string net = base::to_string(cidr);
   if (vxlan != model::EncapMode::kNever || !global_.program_cluster_routes) {
-    return text.line("  if source = RTS_BGP && net ~ {} then reject;", net);  // the agent's
+    text.line("  if source = RTS_BGP && net ~ {} then {{ calico_kernel = {}; accept; }}  # the agent's", net, kKeptOut);
+    return;
   }
   if (ipip == model::EncapMode::kNever || cidr.family() == Family::kIpv6) return;
   std::string tunnelled = fmt::format("source = RTS_BGP && dest = RTD_UNICAST && net ~ {}", net);
   if (ipip == model::EncapMode::kCrossSubnet && self_.v4) {
     tunnelled += fmt::format(" && !(bgp_next_hop ~ {})", base::to_string(self_.v4->masked()));
   }
-  if (!inputs_.tunnel_ready) return text.line("  if {} then reject;  # {} is not there yet", tunnelled, kTunnelDevice);
-  text.line("  if {} then {{ ifname = \"{}\"; onlink = true; gw = bgp_next_hop; accept; }}", tunnelled, kTunnelDevice);
+  text.line("  if {} then {{ calico_kernel = {}; accept; }}{}", tunnelled, inputs_.tunnel_ready ? kTunnelled : kKeptOut,
+            inputs_.tunnel_ready ? "" : fmt::format("  # {} is not there yet", kTunnelDevice));
 }
 
 }  // namespace bgp

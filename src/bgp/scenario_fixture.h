@@ -1,19 +1,22 @@
 // scenario_fixture.h: for tests only: a scenario file as the generator's state. Resources take the way they take in the
 // agent: stored bytes, the decoder, bgp::State.
 //
-//   {"settings": {…}, "resources": [{"kind": …}], "blocks": {"10.65.3.0-26": "confirmed"}, "secrets": {"name/key": …}}
+//   {"settings": {…}, "resources": [{"kind": …}], "blocks": {"10.65.3.0-26": "confirmed"}, "secrets": {"name/key": …},
+//    "localFile": "its text", "canRefresh": ["Global_192_0_2_1"]}
 #pragma once
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include <boost/json.hpp>
 
+#include "bgp/local_settings.h"
 #include "bgp/state.h"
 #include "model/decoder.h"
 
@@ -132,7 +135,12 @@ inline std::unique_ptr<World> load(std::string_view text) {
   }
   world->state().set_secrets(std::move(secrets));
   if (root.contains("tunnelReady")) world->state().set_tunnel_ready(root.at("tunnelReady").as_bool());
-  if (root.contains("includeLocal")) world->state().set_include_local(root.at("includeLocal").as_bool());
+  if (root.contains("localFile")) world->state().set_local_file(kind_of_local_file(text_of(root, "localFile")));
+  if (root.contains("canRefresh")) {
+    std::set<std::string> protocols;
+    for (const boost::json::value& name : root.at("canRefresh").as_array()) protocols.emplace(name.as_string());
+    world->state().set_can_refresh(std::move(protocols));
+  }
   return world;
 }
 

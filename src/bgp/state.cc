@@ -100,7 +100,11 @@ bool State::set_tunnel_ready(bool ready) {
   return needs_tunnel(inputs_);
 }
 
-bool State::set_include_local(bool include) { return std::exchange(inputs_.include_local, include) != include; }
+bool State::set_local_file(LocalFile kind) { return std::exchange(inputs_.local_file, kind) != kind; }
+
+bool State::set_can_refresh(std::set<std::string> protocols) {
+  return std::exchange(inputs_.can_refresh, protocols) != protocols;
+}
 
 void State::clear() {
   inputs_.nodes.clear();

@@ -25,7 +25,8 @@ class State {
 
   // What the shell found out about this host. True if the configuration changes.
   bool set_tunnel_ready(bool ready);
-  bool set_include_local(bool include);
+  bool set_local_file(LocalFile kind);
+  bool set_can_refresh(std::set<std::string> protocols);
 
   const Inputs& inputs() const { return inputs_; }
   // Of the resources themselves; the generator reports what follows from their combination.

@@ -5,7 +5,8 @@
 //        references │             local endpoints ──► profile table ──► active profiles ─────────┘         │
 //        └───────────► set index (all endpoints and network sets × IP sets) ◄───────────────────┘
 //
-// Pools and nodes pass through the network table; with blocks and addresses the route resolver makes routes of them.
+// Pools, nodes and the ranges of services pass through the network table; with blocks and addresses the route resolver
+// makes routes of them.
 //
 // update() only keeps tables and indexes right and remembers what is dirty; flush() scans the rules of dirty policies,
 // fills new sets and compares with what was said before. A burst of changes to one object therefore costs one output.
@@ -22,6 +23,7 @@
 #include "calc/policies/policy_table.h"
 #include "calc/profiles/profile_table.h"
 #include "calc/sets/set_index.h"
+#include "model/service_ranges.h"
 
 namespace calc {
 
@@ -89,7 +91,9 @@ struct Calculator::Stages {
   void take(model::IpamBlockChange& change) {
     change.value ? routes.put(change.key, *change.value) : routes.erase(change.key);
   }
-  void take(model::DocumentChange&) {}
+  void take(model::DocumentChange& change) {
+    if (auto ranges = model::service_ranges(change)) network.put_services(*std::move(ranges));
+  }
 
   void keep(const model::WorkloadEndpointChange& change) {
     sets.keep(change.key);  // keeps its routes, too
@@ -106,7 +110,9 @@ struct Calculator::Stages {
   void keep(const model::IpPoolChange& change) { network.keep(change.key); }
   void keep(const model::NodeChange& change) { network.keep(change.key); }
   void keep(const model::IpamBlockChange& change) { routes.keep(change.key); }
-  void keep(const model::DocumentChange&) {}
+  void keep(const model::DocumentChange& change) {
+    if (model::service_ranges(change)) network.keep_services();
+  }
 
   void erase_profile(Symbol name) {
     set_profile_labels(name, {});

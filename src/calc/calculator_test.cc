@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "calc/print.h"
 
@@ -425,6 +426,31 @@ TEST_F(CalculatorTest, TheIndexCountsWhatItEvaluatesAndHowItSearches) {
   flush();
   EXPECT_EQ(calculator.index_work().filed, 0u);
   EXPECT_EQ(calculator.index_work().unfiled, 0u);
+}
+
+TEST_F(CalculatorTest, ServiceRangesAreThoseOfTheDefaultConfiguration) {
+  start();
+  const auto configuration = [](std::string name, std::string_view cidr) {
+    return model::DocumentChange{
+        {model::DocumentKind::kBgpConfiguration, std::move(name)},
+        std::make_shared<const boost::json::object>(boost::json::object{
+            {"spec", {{"serviceClusterIPs", boost::json::array{boost::json::object{{"cidr", cidr}}}}}}})};
+  };
+  calculator.update(configuration("node.here", "10.97.0.0/16"));
+  EXPECT_TRUE(flush().empty());
+  calculator.update(configuration("default", "10.96.0.0/12"));
+  EXPECT_THAT(flush().service_ranges, testing::Optional(ElementsAre(net("10.96.0.0/12").prefix)));
+  calculator.update(configuration("default", "10.96.0.0/12"));
+  EXPECT_TRUE(flush().empty());
+
+  calculator.resync_begin();
+  calculator.keep(configuration("default", "0.0.0.0/0"));  // refused: what was known stays
+  calculator.resync_end();
+  EXPECT_TRUE(flush().empty());
+  calculator.resync_begin();
+  calculator.resync_end();
+  EXPECT_THAT(flush().service_ranges, testing::Optional(IsEmpty()));
+  EXPECT_TRUE(state.service_ranges.empty());
 }
 
 TEST_F(CalculatorTest, ResyncErasesOnlyWhatIsNotSeenAgain) {

@@ -44,6 +44,7 @@ class Naive {
                                Pool{pool.ipip, pool.vxlan, pool.nat_outgoing, pool.disabled, pool.disable_bgp_export});
     }
     for (const auto& [key, node] : world_.nodes) state_.nodes.emplace(key.name, node);
+    state_.service_ranges = world_.service_ranges;
     return std::move(state_);
   }
 

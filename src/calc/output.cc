@@ -100,13 +100,14 @@ bool Changes::empty() const {
   return sets_created.empty() && sets_changed.empty() && sets_removed.empty() && policies.empty() &&
          policies_removed.empty() && profiles.empty() && profiles_removed.empty() && workloads.empty() &&
          workloads_removed.empty() && host_endpoints.empty() && host_endpoints_removed.empty() && pools.empty() &&
-         pools_removed.empty() && nodes.empty() && nodes_removed.empty() && routes.empty() && routes_removed.empty();
+         pools_removed.empty() && nodes.empty() && nodes_removed.empty() && routes.empty() && routes_removed.empty() &&
+         !service_ranges;
 }
 
 bool equal(const State& a, const State& b) {
   return a.sets == b.sets && equal_values(a.policies, b.policies) && equal_values(a.profiles, b.profiles) &&
          equal_values(a.workloads, b.workloads) && equal_values(a.host_endpoints, b.host_endpoints) &&
-         a.pools == b.pools && a.nodes == b.nodes && a.routes == b.routes;
+         a.pools == b.pools && a.nodes == b.nodes && a.routes == b.routes && a.service_ranges == b.service_ranges;
 }
 
 void apply(State& state, const Changes& changes) {
@@ -124,6 +125,7 @@ void apply(State& state, const Changes& changes) {
   apply_map(state.pools, changes.pools, changes.pools_removed);
   apply_map(state.nodes, changes.nodes, changes.nodes_removed);
   apply_map(state.routes, changes.routes, changes.routes_removed);
+  if (changes.service_ranges) state.service_ranges = *changes.service_ranges;
 }
 
 void apply(State& state, const Output& output) {
@@ -146,6 +148,7 @@ void fold(Changes& pending, Changes&& later) {
   fold_map(pending.pools, pending.pools_removed, std::move(later.pools), std::move(later.pools_removed));
   fold_map(pending.nodes, pending.nodes_removed, std::move(later.nodes), std::move(later.nodes_removed));
   fold_map(pending.routes, pending.routes_removed, std::move(later.routes), std::move(later.routes_removed));
+  if (later.service_ranges) pending.service_ranges = std::move(later.service_ranges);
 }
 
 void fold(Output& pending, Output&& later) {

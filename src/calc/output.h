@@ -175,6 +175,7 @@ struct State {
   std::map<base::Prefix, Pool> pools;
   std::map<Symbol, model::Node> nodes;
   std::map<base::Prefix, ClusterRoute> routes;  // empty unless the calculator was asked for them
+  std::vector<base::Prefix> service_ranges;     // of BGPConfiguration "default", sorted
 };
 
 // The difference between two States. A key is in at most one of the updated/removed pair of its kind, and a set is in
@@ -197,6 +198,7 @@ struct Changes {
   std::set<Symbol> nodes_removed;
   std::map<base::Prefix, ClusterRoute> routes;
   std::set<base::Prefix> routes_removed;
+  std::optional<std::vector<base::Prefix>> service_ranges;  // all of them, if they changed
 
   bool empty() const;
 };

@@ -171,6 +171,9 @@ std::string to_text(const State& state) {
     text.append(std::to_string(static_cast<int>(pool.vxlan))).append(pool.nat_outgoing ? " nat-outgoing" : "");
     text.append(pool.disabled ? " disabled" : "").append(pool.disable_bgp_export ? " no-bgp" : "").append("\n");
   }
+  for (const base::Prefix& range : state.service_ranges) {
+    text.append("services ").append(base::to_string(range)).append("\n");
+  }
   for (const auto& [prefix, route] : state.routes) {
     text.append("route ").append(base::to_string(prefix)).append(" ").append(to_string(route)).append("\n");
   }

@@ -2,6 +2,8 @@
 
 #include <span>
 
+#include "model/service_ranges.h"
+
 namespace calc {
 namespace {
 
@@ -27,7 +29,9 @@ struct Applier {
   void operator()(const model::IpPoolChange& c) const { apply_to(world.pools, c); }
   void operator()(const model::NodeChange& c) const { apply_to(world.nodes, c); }
   void operator()(const model::IpamBlockChange& c) const { apply_to(world.blocks, c); }
-  void operator()(const model::DocumentChange&) const {}
+  void operator()(const model::DocumentChange& c) const {
+    if (auto ranges = model::service_ranges(c)) world.service_ranges = *std::move(ranges);
+  }
 };
 
 }  // namespace

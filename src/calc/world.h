@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <vector>
 
 #include "model/update.h"
 
@@ -18,6 +19,7 @@ struct World {
   std::map<model::IpPoolKey, model::IpPool> pools;
   std::map<model::NodeKey, model::Node> nodes;
   std::map<model::IpamBlockKey, model::IpamBlock> blocks;
+  std::vector<base::Prefix> service_ranges;  // as model::service_ranges() gives them
 };
 
 // Kinds that the calculation does not read are ignored.

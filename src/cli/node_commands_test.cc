@@ -196,6 +196,27 @@ TEST_F(NodeStatus, TableOfBird2) {
               HasSubstr("| 10.65.7.0/26 | 10.1.0.6 | eth0      | Mesh_10_1_0_6 | FIB  |"));
 }
 
+TEST_F(NodeStatus, BfdWhereItRuns) {
+  EXPECT_THAT(run_command({"node", "status", "-o", "json"}), Not(HasSubstr("bfd")));
+  std::string protocols(kProtocols);
+  protocols.insert(protocols.find("1002-N1"),
+                   "1002-calico_bfd BFD        ---        up     10:00:01      \n1006-\n \n");
+  environment_.machine.bird_[{kSocket, "show protocols all"}] = protocols;
+  environment_.machine.bird_[{kSocket, "show bfd sessions"}] =
+      "1020-calico_bfd:\n IP address                Interface  State      Since         Interval  Timeout\n"
+      " 10.1.0.254                ---        Down       08:16:40        1.000    0.000\n"
+      " 10.1.0.6                  eth0       Up         08:15:02        0.300    0.900\n0000 \n";
+  const std::string text = run_command({"node", "status"});
+  EXPECT_THAT(text, HasSubstr("BFD sessions\n"
+                              "+--------------+-----------+-------+----------+----------+---------+\n"
+                              "| PEER ADDRESS | INTERFACE | STATE |  SINCE   | INTERVAL | TIMEOUT |\n"
+                              "+--------------+-----------+-------+----------+----------+---------+\n"
+                              "| 10.1.0.254   | -         | Down  | 08:16:40 |    1.000 |   0.000 |\n"
+                              "| 10.1.0.6     | eth0      | Up    | 08:15:02 |    0.300 |   0.900 |\n"));
+  EXPECT_EQ(text.find("BFD sessions"), text.rfind("BFD sessions"));  // none of IPv6
+  EXPECT_THAT(run_command({"node", "status", "-o", "json"}), HasSubstr("\"state\": \"Down\""));
+}
+
 TEST_F(NodeStatus, Resource) {
   const std::string yaml = run_command({"node", "status", "-o", "resource"});
   EXPECT_THAT(yaml,

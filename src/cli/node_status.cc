@@ -26,6 +26,18 @@ std::string session_table(const node::StatusReport& report, bool v4) {
   return box_table({"PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO"}, rows);
 }
 
+// Nothing where BIRD runs no BFD: the text is calicoctl's then.
+std::string bfd_table(const node::StatusReport& report, bool v4) {
+  std::vector<std::vector<std::string>> rows;
+  for (const bgp::BfdReport& session : node::bfd_of(report, v4)) {
+    rows.push_back({base::to_string(session.address), session.interface.empty() ? "-" : session.interface,
+                    session.state, session.since, session.interval, session.timeout});
+  }
+  if (rows.empty()) return {};
+  return std::string("BFD sessions\n") +
+         box_table({"PEER ADDRESS", "INTERFACE", "STATE", "SINCE", "INTERVAL", "TIMEOUT"}, rows);
+}
+
 std::string route_table(const node::StatusReport& report, bool v4) {
   std::vector<std::vector<std::string>> rows;
   for (const node::Route& route : node::routes_of(report, v4))
@@ -38,7 +50,7 @@ std::string family_text(const node::StatusReport& report, bool v4, bool with_rou
   const std::string number = v4 ? "4" : "6";
   for (const node::Daemon& daemon : report.daemons) {
     if (!(v4 ? daemon.v4 : daemon.v6)) continue;
-    std::string text = "\nIPv" + number + " BGP status\n" + session_table(report, v4);
+    std::string text = "\nIPv" + number + " BGP status\n" + session_table(report, v4) + bfd_table(report, v4);
     if (daemon.status.recovering) text += "INFO: graceful restart is in progress; routes are not complete yet.\n";
     if (!daemon.status.running) text += "INFO: BIRD is reconfiguring or shutting down.\n";
     if (with_routes) text += route_table(report, v4);

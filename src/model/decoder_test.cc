@@ -155,6 +155,8 @@ TEST_F(MalformedTest, WrongTypesAreNamedByTheirField) {
       {"stagednetworkpolicies/ns/p", R"j({"spec": {"order": "first"}})j", "spec.order"},
       {"stagedglobalnetworkpolicies/p", R"j({"spec": {"selector": 1}})j", "spec.selector"},
       {"tiers/default", R"j({"spec": {"order": "first"}})j", "spec.order"},
+      {"tiers/default", R"j({"spec": {"order": 1e400}})j", "spec.order"},
+      {"tiers/default", R"j({"spec": {"order": 0e400}})j", "spec.order"},
       {"profiles/p", R"j({"spec": {"labelsToApply": 1}})j", "spec.labelsToApply"},
       {"ippools/pool", R"j({"spec": {"cidr": 1}})j", "spec.cidr"},
       {"nodes/compute-01", R"j({"spec": {"bgp": 1}})j", "spec.bgp"},

@@ -43,7 +43,8 @@ struct Node {
   std::optional<base::IpAddress>
       host_ipv4;  // bgp address, else first InternalIP, else ExternalIP (spec felix-agent §1.6)
   std::optional<base::IpAddress> host_ipv6;
-  bool has_labels = false;  // a node without a label map matches no selector, not even all()
+  // Of a node without labels both are empty, and selectors see it as one without labels. (Configurations that a node's
+  // labels choose read them on their own: there a node without a label map matches nothing, spec felix-agent §2.)
   Labels labels;
   std::map<std::string, std::string> label_texts;
   friend bool operator==(const Node&, const Node&) = default;

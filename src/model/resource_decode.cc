@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include <boost/json/parse.hpp>
 
 #include "base/strings.h"
 #include "model/kinds/kinds.h"
+#include "model/resource_text.h"
 
 namespace model {
 namespace {
@@ -371,12 +371,11 @@ base::Result<Resource> decode_document(const boost::json::value& document, const
 }
 
 base::Result<Resource> decode_stored(const Kind& kind, std::string_view value) {
-  json::error_code failure;
-  const json::value document = json::parse(json::string_view(value.data(), value.size()), failure);
-  if (failure) return base::fail(Error(ErrorKind::kInvalid, "invalid JSON: " + failure.message()));
-  if (!document.is_object()) return base::fail(Error(ErrorKind::kInvalid, "the value is not a JSON object"));
+  const auto document = parse_json(value);
+  if (!document) return base::fail(document.error());
+  if (!document->is_object()) return base::fail(Error(ErrorKind::kInvalid, "the value is not a JSON object"));
   Walk walk(false);
-  json::object body = read_resource(walk, kind, document.get_object());
+  json::object body = read_resource(walk, kind, document->get_object());
   if (const auto error = walk.error()) return base::fail(Error(ErrorKind::kInvalid, *error));
   body["kind"] = kind.name;
   body["apiVersion"] = kApiVersion;

@@ -27,6 +27,15 @@ void append_unicode(std::string& out, unsigned code) {
   for (int shift = 12; shift >= 0; shift -= 4) out += kHex[code >> shift & 0xF];
 }
 
+// Boost.JSON takes 1e400 for infinity and 0e400 for no number at all.
+bool is_finite(const json::value& value) {
+  if (value.is_double()) return std::isfinite(value.get_double());
+  if (value.is_array()) return std::ranges::all_of(value.get_array(), is_finite);
+  return !value.is_object() || std::ranges::all_of(value.get_object(), [](const json::key_value_pair& member) {
+    return is_finite(member.value());
+  });
+}
+
 // Length of the valid UTF-8 sequence at the start of `text`, 0 if there is none.
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -357,6 +366,16 @@ std::string scalar_text(const boost::json::value& value) {
   return format_float(value.get_double());
 }
 
+base::Result<boost::json::value> parse_json(std::string_view text) {
+  json::error_code failure;
+  json::value value = json::parse(json::string_view(text.data(), text.size()), failure);
+  if (failure) return base::fail(base::Error(base::ErrorKind::kInvalid, "invalid JSON: " + failure.message()));
+  if (!is_finite(value)) {
+    return base::fail(base::Error(base::ErrorKind::kInvalid, "invalid JSON: a number is out of range"));
+  }
+  return value;
+}
+
 base::Result<boost::json::value> parse_document(std::string_view text) {
   if (!is_utf8(text)) return base::fail(yaml_error("invalid UTF-8"));
   const std::string_view trimmed = base::trim(text);
@@ -364,10 +383,9 @@ base::Result<boost::json::value> parse_document(std::string_view text) {
   // JSON is almost YAML; where the YAML reader stumbles (tabs, surrogate pairs) or stays behind, the JSON reader
   // decides.
   if (trimmed.starts_with("{") || trimmed.starts_with("[")) {
-    json::error_code failure;
-    json::value value = json::parse(json::string_view(trimmed.data(), trimmed.size()), failure);
+    auto value = parse_json(trimmed);
     const bool repeated = !yaml && yaml.error().text().find("already set in map") != std::string::npos;
-    if (!failure && !repeated) return value;
+    if (value && !repeated) return value;
   }
   return yaml;
 }

@@ -19,6 +19,8 @@ std::vector<std::string_view> split_documents(std::string_view text);
 // A member repeated in one mapping is an error.
 base::Result<boost::json::value> parse_document(std::string_view text);
 
+// Strict JSON. Numbers that no double holds are errors, too.
+base::Result<boost::json::value> parse_json(std::string_view text);
 // Of a number, a truth value or null.
 std::string scalar_text(const boost::json::value& value);
 // Compact, `<`, `>` and `&` escaped, members in the order they have.

@@ -68,6 +68,11 @@ TEST(ResourceText, ReadsJsonThatIsNotYaml) {
   EXPECT_FALSE(parse_document("{\"a\": 1, \"a\": 2}"));
 }
 
+TEST(ResourceText, RefusesNumbersThatNoDoubleHolds) {
+  for (const std::string_view bad : {"[1e400]", "[-1e400]", R"({"a":[0e400]})"}) EXPECT_FALSE(parse_json(bad)) << bad;
+  EXPECT_TRUE(parse_json("[1e308, 1e-400, 0e4]"));
+}
+
 TEST(ResourceText, RefusesBadDocuments) {
   for (const std::string_view bad :
        {"a: [", "a: b: c", "\t- x", "? [1]\n: 2", "- a\nb: c", " a: b\nc: d", "a: &x {c: 1}\nb: {<<: *x, c: 2}",

@@ -41,6 +41,12 @@ base::Result<Daemon> ask(Host& host, const std::string& socket, bool with_routes
   const auto protocols = host.ask_bird(socket, "show protocols all");
   if (!protocols) return base::fail(protocols.error());
   daemon.sessions = parse_sessions(*protocols);
+  const auto rows = bgp::parse_protocols(*protocols);
+  if (std::ranges::find(rows, "BFD", &bgp::ProtocolRow::type) != rows.end()) {
+    const auto bfd = host.ask_bird(socket, "show bfd sessions");
+    if (!bfd) return base::fail(bfd.error());
+    daemon.bfd = bgp::parse_bfd_reports(*bfd);
+  }
   if (with_routes) {
     const auto routes = host.ask_bird(socket, "show route all");
     if (!routes) return base::fail(routes.error());
@@ -106,6 +112,16 @@ std::vector<Route> routes_of(const StatusReport& report, bool v4) {
   return routes;
 }
 
+std::vector<bgp::BfdReport> bfd_of(const StatusReport& report, bool v4) {
+  std::vector<bgp::BfdReport> sessions;
+  for (const Daemon& daemon : report.daemons) {
+    if (!daemon.bfd) continue;
+    std::ranges::copy_if(*daemon.bfd, std::back_inserter(sessions),
+                         [&](const bgp::BfdReport& session) { return session.address.is_v4() == v4; });
+  }
+  return sessions;
+}
+
 boost::json::object status_as_json(const StatusReport& report, bool with_routes) {
   json::object agent{{"running", report.agent.has_value()}};
   if (report.agent) {
@@ -132,6 +148,18 @@ boost::json::object status_as_json(const StatusReport& report, bool with_routes)
                        {"lastBoot", daemon.status.last_reboot},
                        {"lastReconfiguration", daemon.last_reconfiguration},
                        {"sessions", std::move(sessions)}};
+    if (daemon.bfd) {
+      json::array bfd;
+      for (const bgp::BfdReport& session : *daemon.bfd) {
+        bfd.push_back(json::object{{"address", base::to_string(session.address)},
+                                   {"interface", session.interface},
+                                   {"state", session.state},
+                                   {"since", session.since},
+                                   {"interval", session.interval},
+                                   {"timeout", session.timeout}});
+      }
+      entry["bfd"] = std::move(bfd);
+    }
     if (with_routes) {
       json::array routes;
       for (const Route& route : daemon.routes) {

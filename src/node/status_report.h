@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "bgp/replies.h"
+#include "bgp/reports.h"
 #include "node/bird_report.h"
 #include "node/host.h"
 
@@ -25,6 +26,7 @@ struct Daemon {
   bool v6 = true;
   std::vector<Session> sessions = {};
   std::vector<Route> routes = {};
+  std::optional<std::vector<bgp::BfdReport>> bfd = {};  // nothing unless BIRD runs BFD
 };
 
 struct StatusReport {
@@ -40,6 +42,7 @@ StatusReport gather_status(Host& host, const std::string& socket, bool with_rout
 
 std::vector<Session> sessions_of(const StatusReport& report, bool v4);
 std::vector<Route> routes_of(const StatusReport& report, bool v4);
+std::vector<bgp::BfdReport> bfd_of(const StatusReport& report, bool v4);
 
 // `-o json`.
 boost::json::object status_as_json(const StatusReport& report, bool with_routes);

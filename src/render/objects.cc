@@ -151,6 +151,7 @@ ObjectChanges ObjectBuilder::apply(const calc::Snapshot& snapshot) {
   own_sets_ = {};
   for (const Family family : kFamilies) {
     out.nat[family] = out.dscp[family] = out.spoof[family] = out.nat_outgoing[family] = true;
+    out.service_ranges[family] = true;
     out.sets[family].complete = true;
   }
 
@@ -322,6 +323,15 @@ void ObjectBuilder::apply_network(const calc::Changes& changes, ObjectChanges& o
   for (const auto& cidr : changes.pools_removed) pools_.erase(cidr);
   for (const auto& [cidr, pool] : changes.pools) pools_[cidr] = pool;
   if (!changes.pools.empty() || !changes.pools_removed.empty()) refresh_pool_sets(out);
+  if (changes.service_ranges) {
+    for (const Family family : kFamilies) {
+      std::vector<base::Prefix> own;
+      for (const base::Prefix& range : *changes.service_ranges) {
+        if (range.family() == family) own.push_back(range);
+      }
+      if (std::exchange(objects_.service_ranges[family], own) != own) out.service_ranges[family] = true;
+    }
+  }
 
   bool hosts = false;
   for (const Symbol name : changes.nodes_removed) hosts = nodes_.erase(name) > 0 || hosts;

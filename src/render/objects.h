@@ -156,6 +156,7 @@ struct Objects {
   PerFamily<DscpMap> dscp;
   PerFamily<SpoofMap> spoof;
   PerFamily<bool> nat_outgoing;  // a pool of this family has NAT outgoing
+  PerFamily<std::vector<base::Prefix>> service_ranges;
 };
 
 // Which of the Objects are new, different or gone: look them up to see which.
@@ -169,6 +170,7 @@ struct ObjectChanges {
   PerFamily<bool> dscp;
   PerFamily<bool> spoof;
   PerFamily<bool> nat_outgoing;
+  PerFamily<bool> service_ranges;
   PerFamily<SetChanges> sets;
 };
 

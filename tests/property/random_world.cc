@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
+
+#include <boost/json.hpp>
 
 #include "base/check.h"
 
@@ -43,6 +46,14 @@ const auto& any_of(testing::Rng& rng, const Map& map) {
 template <typename Change, typename Map>
 void append_all(const Map& map, std::vector<model::Update>& out) {
   for (const auto& [key, value] : map) out.push_back(Change{key, value});
+}
+
+model::DocumentChange services_of(const std::vector<base::Prefix>& ranges) {
+  boost::json::array list;
+  for (const base::Prefix& range : ranges) list.push_back(boost::json::object{{"cidr", base::to_string(range)}});
+  boost::json::object document{{"spec", {{"serviceClusterIPs", std::move(list)}}}};
+  return {{model::DocumentKind::kBgpConfiguration, "default"},
+          std::make_shared<const boost::json::object>(std::move(document))};
 }
 
 }  // namespace
@@ -262,6 +273,15 @@ model::Update RandomWorld::pool() {
   return model::IpPoolChange{key, value};
 }
 
+model::Update RandomWorld::services() {
+  std::vector<base::Prefix> ranges;
+  for (std::uint64_t i = rng_.below(3); i > 0; --i) ranges.push_back(net());
+  model::DocumentChange change = services_of(ranges);
+  if (rng_.one_in(4)) change.key.name = "node.here";
+  if (rng_.one_in(3)) change.value.reset();
+  return change;
+}
+
 model::Update RandomWorld::node() {
   model::NodeKey key{pick({kHostname, "there", "elsewhere"})};
   if (rng_.one_in(3)) return model::NodeChange{key, std::nullopt};
@@ -301,7 +321,7 @@ model::Update RandomWorld::block() {
 
 model::Update RandomWorld::next() {
   const auto make = [&]() -> model::Update {
-    switch (rng_.below(18)) {
+    switch (rng_.below(19)) {
       case 0:
       case 1:
       case 2:
@@ -319,6 +339,7 @@ model::Update RandomWorld::next() {
       case 14: return pool();
       case 15:
       case 16: return block();
+      case 17: return services();
       default: return node();
     }
   };
@@ -338,6 +359,7 @@ std::vector<model::Update> RandomWorld::snapshot() {
   append_all<model::IpPoolChange>(world_.pools, updates);
   append_all<model::NodeChange>(world_.nodes, updates);
   append_all<model::IpamBlockChange>(world_.blocks, updates);
+  if (!world_.service_ranges.empty()) updates.push_back(services_of(world_.service_ranges));
   std::shuffle(updates.begin(), updates.end(), rng_);
   return updates;
 }

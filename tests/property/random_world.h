@@ -54,6 +54,7 @@ class RandomWorld {
   model::Update tier();
   model::Update profile();
   model::Update pool();
+  model::Update services();
   model::Update node();
   model::Update block();
 

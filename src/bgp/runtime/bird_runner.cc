@@ -4,12 +4,16 @@
 
 #include <net/if.h>
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "base/strings.h"
+#include "bgp/local_settings.h"
+#include "bgp/reports.h"
 #include "os/files.h"
 
 namespace bgp {
@@ -110,16 +114,18 @@ void BirdRunner::render() {
     return;
   }
   if (needs_tunnel(state_.inputs()) && !std::exchange(tunnel_asked_, true)) return ask_for_tunnel();
-  tunnel_asked_ = false;
   read_secrets();
   read_local_file();
-  state_.set_include_local(!local_text_.empty() && local_text_ != local_refused_);
+  state_.set_local_file(local_text_ == local_refused_ ? LocalFile::kNone : kind_of_local_file(local_text_));
   Generated generated = generate(state_.inputs());
+  if (!std::exchange(routers_asked_, true) && ask_routers(generated.routers)) return;
+  tunnel_asked_ = routers_asked_ = false;
   renders_.add();
   Diagnostics all = state_.diagnostics();
   all.insert(all.end(), generated.diagnostics.begin(), generated.diagnostics.end());
   report(all);
-  if (generated.text == accepted_ && (!state_.inputs().include_local || local_text_ == local_accepted_)) return;
+  if (generated.text == accepted_ && (state_.inputs().local_file == LocalFile::kNone || local_text_ == local_accepted_))
+    return;
   wanted_ = std::move(generated.text);
   stage();
 }
@@ -135,6 +141,63 @@ void BirdRunner::ask_for_tunnel() {
     dirty_ = false;
     render();
   });
+}
+
+// False: there is nobody to ask about.
+bool BirdRunner::ask_routers(std::vector<std::string> routers) {
+  routers_ = std::move(routers);
+  std::vector<std::string> unknown;
+  std::ranges::copy_if(routers_, std::back_inserter(unknown),
+                       [this](const std::string& name) { return !known_.contains(name); });
+  if (unknown.empty()) return false;
+  step_ = Step::kChecking;
+  ask_router(std::move(unknown));
+  return true;
+}
+
+// One after the other; when BIRD does not answer, the rest is asked with the next rendering.
+void BirdRunner::ask_router(std::vector<std::string> names) {
+  if (names.empty()) {
+    step_ = Step::kIdle;
+    dirty_ = false;
+    return render();
+  }
+  const std::string name = std::move(names.back());
+  names.pop_back();
+  control_.command("show protocols all " + name,
+                   [this, name, rest = std::move(names)](const Result<Reply>& reply) mutable {
+                     if (reply)
+                       see_router(name, *reply);
+                     else
+                       rest.clear();
+                     ask_router(std::move(rest));
+                   });
+}
+
+void BirdRunner::see_router(const std::string& name, const Reply& reply) {
+  for (const ProtocolReport& report : parse_protocol_reports(reply)) {
+    if (report.row.name != name || !report.row.established()) continue;
+    known_[name] = report.row.since;
+    std::set<std::string> able = state_.inputs().can_refresh;
+    if (report.peer_refreshes)
+      able.insert(name);
+    else
+      able.erase(name);
+    state_.set_can_refresh(std::move(able));
+  }
+}
+
+// A session that came up since may have another neighbour at its end.
+void BirdRunner::forget_routers() {
+  bool some = false;
+  for (const ProtocolRow& row : status_.sessions) {
+    if (!row.established() || !std::ranges::binary_search(routers_, row.name)) continue;
+    const auto known = known_.find(row.name);
+    if (known != known_.end() && known->second == row.since) continue;
+    known_.erase(row.name);
+    some = true;
+  }
+  if (some && in_sync_) schedule(options_.quiet);
 }
 
 bool BirdRunner::read_secrets() {
@@ -262,7 +325,7 @@ void BirdRunner::refused(std::string reason) {
   refusals_.add();
   file_.drop_staged();
   // Perhaps only the operator's own part is bad; the next round shows.
-  if (state_.inputs().include_local) return refused_local_file(reason);
+  if (state_.inputs().local_file != LocalFile::kNone) return refused_local_file(reason);
   log_.error("bgp.configuration_refused", "BIRD keeps its former configuration", {{"reason", reason}});
   status_.configuration_error = std::move(reason);
   if (status_changed_) status_changed_(status_);
@@ -345,6 +408,7 @@ void BirdRunner::publish(BgpStatus status) {
   established_.set(static_cast<double>(std::ranges::count_if(status.sessions, &ProtocolRow::established)));
   status_ = std::move(status);
   polling_ = false;
+  forget_routers();
   const bool awaiting_tunnel = needs_tunnel(state_.inputs()) && !state_.inputs().tunnel_ready;
   poll_after(awaiting_tunnel ? std::min(options_.poll, kReconfigurationPoll) : options_.poll);
   if (changed && status_changed_) status_changed_(status_);

@@ -9,6 +9,9 @@
 // agent adopts it by its control socket. With `supervise` a daemon that is not there is started, detached from the
 // agent, with growing pauses.
 //
+// Whether a router can send its routes again (RFC 2918) is asked once for each session that came up. Until it is known
+// the configuration does without: BIRD restarts the session of one that cannot when its import filter changes.
+//
 // Looked at with every poll, because nothing else would say that they changed: the secrets in use, the operator's own
 // file, and whether BIRD knows tunl0. A refused file of the operator's is left out, and said, until it changes; it
 // cannot hold up what the resources ask for.
@@ -17,9 +20,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -73,6 +78,10 @@ class BirdRunner {
   void schedule(base::Duration delay);
   void render();
   void ask_for_tunnel();
+  bool ask_routers(std::vector<std::string> routers);
+  void ask_router(std::vector<std::string> names);
+  void see_router(const std::string& name, const Reply& reply);
+  void forget_routers();
   bool read_secrets();
   bool read_local_file();
   void look_around();
@@ -107,12 +116,15 @@ class BirdRunner {
   bool in_sync_ = false;
   bool dirty_ = false;
   Step step_ = Step::kIdle;
-  bool tunnel_asked_ = false;   // for the render under way
-  std::string local_text_;      // the operator's file as last read; empty: none
-  std::string local_refused_;   // its text when it was refused
-  std::string local_accepted_;  // its text that the daemon runs
-  std::string wanted_;          // being checked or applied
-  std::string accepted_;        // what the daemon runs, or will read when it starts; empty: not known
+  bool tunnel_asked_ = false;  // for the render under way
+  bool routers_asked_ = false;
+  std::vector<std::string> routers_;          // of the last rendering, in order
+  std::map<std::string, std::string> known_;  // routers that are known, with when their sessions came up
+  std::string local_text_;                    // the operator's file as last read; empty: none
+  std::string local_refused_;                 // its text when it was refused
+  std::string local_accepted_;                // its text that the daemon runs
+  std::string wanted_;                        // being checked or applied
+  std::string accepted_;                      // what the daemon runs, or will read when it starts; empty: not known
   Diagnostics reported_;
   base::Instant first_change_{};
   bool waiting_ = false;

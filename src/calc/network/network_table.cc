@@ -46,7 +46,14 @@ void NetworkTable::erase(const model::NodeKey& key) {
   dirty_nodes_.insert(key.name);
 }
 
+void NetworkTable::put_services(std::vector<base::Prefix> ranges) {
+  services_ = std::move(ranges);
+  services_generation_ = generation_;
+}
+
 void NetworkTable::collect(Changes& changes) {
+  if (services_ != announced_services_) changes.service_ranges = announced_services_ = services_;
+
   for (const base::Prefix& cidr : dirty_pools_) {
     const auto owners = by_cidr_.find(cidr);
     if (owners == by_cidr_.end()) {
@@ -92,6 +99,7 @@ void NetworkTable::end_resync() {
     if (entry.generation != generation_) stale_nodes.push_back(key);
   }
   for (const model::NodeKey& key : stale_nodes) erase(key);
+  if (services_generation_ != generation_) services_.clear();
 }
 
 }  // namespace calc

@@ -1,9 +1,10 @@
-// network_table.h: pools and nodes, which pass through the calculation nearly unchanged.
+// network_table.h: pools, nodes and the ranges of services, which pass through the calculation nearly unchanged.
 #pragma once
 
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "calc/network/host_census.h"
 #include "calc/output.h"
@@ -22,12 +23,14 @@ class NetworkTable {
   void erase(const model::IpPoolKey& key);
   void put(const model::NodeKey& key, model::Node node);
   void erase(const model::NodeKey& key);
+  void put_services(std::vector<base::Prefix> ranges);
 
   void collect(Changes& changes);
 
   void begin_resync() { ++generation_; }
   void keep(const model::IpPoolKey& key);  // counts as put
   void keep(const model::NodeKey& key);
+  void keep_services() { services_generation_ = generation_; }
   void end_resync();
 
  private:
@@ -50,6 +53,10 @@ class NetworkTable {
   std::map<model::NodeKey, NodeEntry> nodes_;
   std::set<Symbol> announced_nodes_;
   std::set<Symbol> dirty_nodes_;
+
+  std::vector<base::Prefix> services_;
+  std::vector<base::Prefix> announced_services_;
+  std::uint8_t services_generation_ = 0;
   std::uint8_t generation_ = 0;
 };
 

@@ -62,7 +62,8 @@ bool Field::boolean() const {
 
 std::optional<double> Field::number() const {
   if (value_ == nullptr) return std::nullopt;
-  if (value_->is_number()) return value_->to_number<double>();
+  // Boost.JSON takes 1e400 for infinity and 0e400 for no number at all.
+  if (value_->is_number() && std::isfinite(value_->to_number<double>())) return value_->to_number<double>();
   refuse_type("a number");
   return std::nullopt;
 }

@@ -111,7 +111,6 @@ void read_node_labels(const Field& map, Context& context, Node& node) {
     node.label_texts.emplace(name, value);
   });
   normalise(node.labels);
-  node.has_labels = usable;
   if (usable) return;
   node.labels.clear();
   node.label_texts.clear();

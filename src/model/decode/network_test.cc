@@ -61,7 +61,6 @@ TEST_F(NodeTest, Reads) {
   EXPECT_EQ(node->vxlan_mac_v6, "66:00:00:00:00:02");
   EXPECT_EQ(node->host_ipv4, address("10.0.0.1"));
   EXPECT_EQ(node->host_ipv6, address("fd00::1"));
-  EXPECT_TRUE(node->has_labels);
   EXPECT_EQ(node->labels, labels({{"rack", "r1"}}));
   EXPECT_EQ(node->label_texts.at("rack"), "r1");
 }
@@ -75,7 +74,6 @@ TEST_F(NodeTest, HostAddressFallsBackToTheList) {
   EXPECT_FALSE(node->has_bgp);
   EXPECT_EQ(node->host_ipv4, address("10.0.0.9"));
   EXPECT_EQ(node->host_ipv6, address("fd00::9"));
-  EXPECT_TRUE(node->has_labels);
 }
 
 TEST_F(NodeTest, UnusableAddressesCostOnlyThemselves) {
@@ -88,7 +86,6 @@ TEST_F(NodeTest, UnusableAddressesCostOnlyThemselves) {
   EXPECT_EQ(node->host_ipv4, address("10.0.0.9"));
   EXPECT_EQ(node->ipip_tunnel, address("10.65.0.1"));
   EXPECT_EQ(node->vxlan_mac_v4, "");
-  EXPECT_FALSE(node->has_labels);
   ASSERT_EQ(last.diagnostics.size(), 3u);
   EXPECT_EQ(last.diagnostics[0].field, "spec.bgp.ipv4Address");
   EXPECT_THAT(last.diagnostics[1].text, HasSubstr("other address family"));
@@ -98,7 +95,6 @@ TEST_F(NodeTest, BadLabelsCostTheLabelsOnly) {
   const auto node = decode<NodeChange>("nodes/n", R"j({"metadata": {"labels": {"a": "b", "c d": "e"}},
                                                       "spec": {"bgp": {"ipv4Address": "10.0.0.1/24"}}})j");
   ASSERT_TRUE(node);
-  EXPECT_FALSE(node->has_labels);
   EXPECT_TRUE(node->labels.empty());
   EXPECT_EQ(node->host_ipv4, address("10.0.0.1"));
   EXPECT_EQ(last.diagnostics.at(0).field, "metadata.labels.c d");

@@ -124,7 +124,8 @@ void Renderer::render_statics() {
   }
   ObjectChanges all;
   for (const Family family : kFamilies)
-    all.nat[family] = all.dscp[family] = all.spoof[family] = all.nat_outgoing[family] = true;
+    all.nat[family] = all.dscp[family] = all.spoof[family] = all.nat_outgoing[family] = all.service_ranges[family] =
+        true;
   render_small(all);
   render_workload_dispatch();
   render_host_trees();
@@ -372,6 +373,9 @@ void Renderer::render_small(const ObjectChanges& changes) {
   for (const Family family : families()) {
     if (changes.nat_outgoing[family]) {
       put(family, Table::kNat, render_chain(render_nat_outgoing(context_, family, objects.nat_outgoing[family])));
+    }
+    if (changes.service_ranges[family]) {
+      put(family, Table::kFilter, render_chain(render_cidr_block(context_, objects.service_ranges[family])));
     }
     if (changes.nat[family]) {
       put(family, Table::kNat, render_chain(render_fip_dnat(objects.nat[family])));

@@ -211,6 +211,13 @@ class Chance {
       changes.pools_removed.erase(cidr);
       changes.pools[cidr] = all.pools[cidr] = pool;
     }
+    if (one_in(3)) {
+      std::vector<base::Prefix> ranges;
+      for (const char* range : {"10.96.0.0/12", "198.51.100.0/24", "fd00:96::/112"}) {
+        if (one_in(2)) ranges.push_back(net(range));
+      }
+      changes.service_ranges = all.service_ranges = ranges;
+    }
     const auto name = World::symbol("node" + std::to_string(pick(3)));
     model::Node node;
     node.host_ipv4 = address("192.0.2." + std::to_string(10 + pick(5)));
@@ -451,6 +458,37 @@ TEST(Renderer, SetsOfItsOwn) {
       renderer.set_host_interfaces({{"eth0", {address("192.0.2.1")}}, {"tap1", {address("10.0.0.1")}}});
   EXPECT_EQ(addresses.v4.sets.changed.at("cali40this-host").added.size(), 1u);
   EXPECT_TRUE(addresses.v4.chains_empty());
+}
+
+TEST(Renderer, ServiceRangesEndTheForwarding) {
+  World world;
+  world.changes.service_ranges = {
+      {net("9.0.0.0/8"), net("10.96.0.0/12"), net("198.51.100.7/32"), net("fd00:96::/112")}};
+  Renderer renderer = Renderer::create(openstack_settings()).value();
+  (void)renderer.apply(world.snapshot());
+  const std::string v4 = lines(renderer, Table::kFilter, "cali-cidr-block");
+  EXPECT_THAT(v4, HasSubstr("--destination 10.96.0.0/12 --jump DROP"));
+  EXPECT_THAT(v4, Not(HasSubstr("fd00")));
+  EXPECT_LT(v4.find("198.51.100.7/32"), v4.find("9.0.0.0/8"));  // as texts
+
+  calc::Delta fewer;
+  fewer.changes.service_ranges = {{net("10.96.0.0/12"), net("fd00:96::/112")}};
+  const RenderChanges changes = renderer.apply(fewer);
+  EXPECT_THAT(lines(renderer, Table::kFilter, "cali-cidr-block"), Not(HasSubstr("198.51.100")));
+  EXPECT_FALSE(changes.v4.chains_empty());
+  EXPECT_TRUE(changes.v6.chains_empty());
+
+  for (const LoopPrevention how : {LoopPrevention::kReject, LoopPrevention::kDisabled}) {
+    Settings settings = openstack_settings();
+    settings.loop_prevention = how;
+    Renderer other = Renderer::create(settings).value();
+    (void)other.apply(world.snapshot());
+    (void)other.set_tunnels({.ipip = true, .vxlan_v4 = false, .vxlan_v6 = false});  // static chains again
+    const std::string text = lines(other, Table::kFilter, "cali-cidr-block");
+    EXPECT_EQ(text.find("--destination 10.96.0.0/12 --jump REJECT") != std::string::npos,
+              how == LoopPrevention::kReject);
+    EXPECT_THAT(text, Not(HasSubstr("DROP")));
+  }
 }
 
 TEST(Renderer, TunnelsComeAndGo) {

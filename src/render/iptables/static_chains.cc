@@ -101,7 +101,6 @@ class StaticChains {
     workload_to_host();
     forward();
     output();
-    open(chain::kCidrBlock);  // service addresses come only from Kubernetes
     failsafe(false);
     return std::move(chains_);
   }
@@ -313,6 +312,20 @@ std::vector<Chain> render_static(const Context& context, Family family, Table ta
     case Table::kFilter: return chains.filter();
   }
   CHECK(false);
+}
+
+// Sorted as texts, as Calico does, so that the rules' hashes are the same.
+Chain render_cidr_block(const Context& context, const std::vector<base::Prefix>& ranges) {
+  Chain chain{std::string(chain::kCidrBlock), {}};
+  const LoopPrevention how = context.settings.loop_prevention;
+  if (how == LoopPrevention::kDisabled) return chain;
+  std::map<std::string, base::Prefix> sorted;
+  for (const base::Prefix& range : ranges) sorted.emplace(base::to_string(range), range);
+  for (const auto& [text, range] : sorted) {
+    const Action action = how == LoopPrevention::kReject ? Action(Reject{}) : Action(Drop{});
+    chain.rules.push_back({{Net{Side::kDestination, range}}, action});
+  }
+  return chain;
 }
 
 Chain render_nat_outgoing(const Context& context, Family family, bool active) {

@@ -24,6 +24,8 @@ std::map<std::string, Hooks> render_hooks(const Context& context, Table table);
 // The chains of one table whose text depends on the settings alone.
 std::vector<Chain> render_static(const Context& context, Family family, Table table);
 
+// Packets to addresses of services that reached the end of the FORWARD chain: no service took them.
+Chain render_cidr_block(const Context& context, const std::vector<base::Prefix>& ranges);
 Chain render_nat_outgoing(const Context& context, Family family, bool active);
 Chain render_fip_dnat(const NatMap& nat);
 Chain render_fip_snat(const Context& context, const NatMap& nat);

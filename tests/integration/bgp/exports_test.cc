@@ -25,13 +25,6 @@ class ExportsTest : public SessionsTest {
     run("ip link set " + name + " up");
   }
 
-  // A host of this test's network; the other ends are on one subnet for each other, too, through this host.
-  void connect(Neighbour& neighbour, const std::string& name, int number) {
-    const std::string address = fmt::format("192.0.2.{}", number);
-    neighbour.connect("v" + name, "192.0.2.11/32", address + "/24");
-    run("ip route add " + address + "/32 dev v" + name + " src 192.0.2.11");
-  }
-
   void put_block(const std::string& name, bool there) {
     const std::string key = "/calico/ipam/v2/host/a/ipv4/block/" + name;
     if (there) return put(key, R"({"state":"confirmed"})");
@@ -66,8 +59,7 @@ class ExportsTest : public SessionsTest {
 
 // One pool or block more re-evaluates this host's own routes, not every route for each session of the mesh.
 TEST_F(ExportsTest, PoolsAndBlocksChangeWithoutTheMeshesFilters) {
-  Neighbour b(directory_, "b");
-  connect(b, "b", 12);
+  Neighbour& b = add_neighbour("b", 12);
   run("ip route add 10.65.3.7/32 dev tap1 proto 80");
   run("ip route add 10.66.0.9/32 dev tap1 proto 80");
   run("ip addr add 10.67.1.1/24 dev vm-tap1");  // a connected subnet, inside a pool later
@@ -104,14 +96,58 @@ TEST_F(ExportsTest, PoolsAndBlocksChangeWithoutTheMeshesFilters) {
   EXPECT_TRUE(established("Mesh_192_0_2_12"));
 }
 
+// A router can send its routes again: a pool costs that, and no look at the mesh's sessions.
+TEST_F(ExportsTest, ARoutersRoutesGetTheirClassWhenTheyEnter) {
+  Neighbour& b = add_neighbour("b", 12);
+  Neighbour& d = add_neighbour("d", 14);
+  b.start_bird(text(router("192.0.2.12", "route 10.65.9.0/26 blackhole; route 10.66.9.0/26 blackhole;")));
+  d.start_bird(text(member(14, "route 10.66.4.0/26 blackhole;")));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  put("nodes/d", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.14/24"}}})");
+  put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  start();
+  ASSERT_TRUE(gets(d, "10.65.9.0/26"));
+  ASSERT_TRUE(run_until([&] { return config().find("import filter bgp_in4_classify;") != std::string::npos; }));
+  ASSERT_TRUE(gets(d, "10.65.9.0/26"));
+  const std::string since_b = since_of(b);
+  const std::size_t before = log().size();
+
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16","ipipMode":"Never"}})");
+  EXPECT_TRUE(gets(d, "10.66.9.0/26"));
+  EXPECT_TRUE(gets(b, "10.66.4.0/26"));  // from the mesh to the router
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16","disableBGPExport":true}})");
+  EXPECT_TRUE(loses(d, "10.66.9.0/26"));
+  EXPECT_TRUE(loses(b, "10.66.4.0/26"));
+  EXPECT_THAT(learned(d), HasSubstr("10.65.9.0/26"));
+  EXPECT_THAT(log().substr(before), HasSubstr("Reloading channel Global_192_0_2_12"));
+  EXPECT_THAT(log().substr(before), Not(HasSubstr("Reloading channel Mesh_")));
+  EXPECT_EQ(since_of(b), since_b);
+}
+
+// One that cannot keeps its session all the same.
+TEST_F(ExportsTest, ARouterWithoutRouteRefreshIsNotRestarted) {
+  Neighbour& b = add_neighbour("b", 12);
+  Neighbour& d = add_neighbour("d", 14);
+  b.start_bird(text(router("192.0.2.12", "route 10.65.9.0/26 blackhole; route 10.66.9.0/26 blackhole;",
+                           "enable route refresh off;")));
+  d.start_bird(text(member(14, "")));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  put("nodes/d", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.14/24"}}})");
+  put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  start();
+  ASSERT_TRUE(gets(d, "10.65.9.0/26"));
+  const std::string since = since_of(b);
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16"}})");
+  EXPECT_TRUE(gets(d, "10.66.9.0/26"));
+  EXPECT_THAT(config(), Not(HasSubstr("import filter bgp_in4_classify;")));
+  EXPECT_EQ(since_of(b), since);
+}
+
 // Where routes of others are passed on, pools decide about them, too, and no peer can say otherwise.
 TEST_F(ExportsTest, APeerCannotMarkItsRoutes) {
-  Neighbour b(directory_, "b");
-  Neighbour c(directory_, "c");
-  Neighbour d(directory_, "d");
-  connect(b, "b", 12);
-  connect(c, "c", 13);
-  connect(d, "d", 14);
+  Neighbour& b = add_neighbour("b", 12);
+  Neighbour& c = add_neighbour("c", 13);
+  Neighbour& d = add_neighbour("d", 14);
   const std::string networks =
       "route 10.99.1.0/24 blackhole; route 10.65.9.0/26 blackhole; route 10.98.0.0/16 blackhole;";
   NeighbourConfig marking = router("192.0.2.12", networks,
@@ -141,8 +177,7 @@ TEST_F(ExportsTest, APeerCannotMarkItsRoutes) {
 
 // Protocols in the operator's own file announce what pools allow, although nothing has classified it.
 TEST_F(ExportsTest, RoutesOfTheOperatorsProtocolsLeaveByPool) {
-  Neighbour b(directory_, "b");
-  connect(b, "b", 12);
+  Neighbour& b = add_neighbour("b", 12);
   b.start_bird(text(member(12, "")));
   directory_.write("local.conf",
                    "protocol static mine { ipv4; route 10.65.200.0/24 blackhole; route 10.200.0.0/24 blackhole; }\n");
@@ -155,12 +190,9 @@ TEST_F(ExportsTest, RoutesOfTheOperatorsProtocolsLeaveByPool) {
 
 // OpenStack's host routes, no IPPool anywhere: the reflector is a host of the cloud.
 TEST_F(ExportsTest, AReflectorWithoutPoolsReflects) {
-  Neighbour b(directory_, "b");
-  Neighbour c(directory_, "c");
-  Neighbour d(directory_, "d");
-  connect(b, "b", 12);
-  connect(c, "c", 13);
-  connect(d, "d", 14);
+  Neighbour& b = add_neighbour("b", 12);
+  Neighbour& c = add_neighbour("c", 13);
+  Neighbour& d = add_neighbour("d", 14);
   // b is a compute node, c the gateway to the outside, d a router of another AS.
   b.start_bird(text(member(12, "route 10.65.3.7/32 blackhole;")));
   c.start_bird(

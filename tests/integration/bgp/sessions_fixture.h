@@ -1,59 +1,27 @@
-// sessions_fixture.h: for tests: host "a" (192.0.2.11, AS 64512), its resources, and BIRD under the runner in a network
-// namespace of the test's own.
+// sessions_fixture.h: for tests: host "a" (AS 64512) with resources and neighbours.
 #pragma once
 
-#include <sched.h>
-#include <unistd.h>
-#include <csignal>
-#include <cstdlib>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
-#include "bgp/runtime/bird_runner.h"
-#include "bgp_hosts.h"
 #include "model/decoder.h"
-#include "os/event_loop.h"
+#include "runner_fixture.h"
 
 namespace bgp {
 
-using namespace std::chrono_literals;
-
-class SessionsTest : public testing::Test {
+class SessionsTest : public RunnerTest {
  protected:
-  static void SetUpTestSuite() { entered_ = ::geteuid() == 0 && ::unshare(CLONE_NEWNET) == 0; }
-
   void SetUp() override {
-    if (!entered_) GTEST_SKIP() << "needs root for a network namespace of its own";
-    // Each test gets fresh interfaces; what BIRD left in the kernel goes with them.
-    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    run("ip link set lo up");
-    options_.config_path = directory_.file("bird.conf");
-    options_.socket_path = directory_.file("bird.ctl");
-    options_.pid_path = directory_.file("bird.pid");
-    options_.secret_directory = directory_.file("secrets");
-    options_.group = "";
-    options_.user = "";
-    options_.supervise = true;
-    options_.poll = 100ms;
-    options_.first_pause = 100ms;
-    settings_.node_name = "a";
-    settings_.log_file = directory_.file("bird.log");
+    RunnerTest::SetUp();
+    if (IsSkipped()) return;
     settings_.include_file = directory_.file("local.conf");
     settings_.recovery_wait = 20s;
     put("nodes/a", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.11/24"}}})");
   }
 
-  void TearDown() override {
-    runner_.reset();
-    kill_daemon(SIGKILL);
-  }
-
   void start() {
-    runner_ = std::make_unique<BirdRunner>(loop_, log_, metrics_, settings_, options_);
+    make_runner();
     for (const model::Update& update : updates_) runner_->apply(update);
     runner_->in_sync();
   }
@@ -72,24 +40,15 @@ class SessionsTest : public testing::Test {
     put("bgppeers/" + name, R"({"spec":{"asNumber":65001,)" + spec + "}}");
   }
 
-  void kill_daemon(int signal) const {
-    const auto text = os::read_file(options_.pid_path);
-    const int daemon = text ? std::atoi(text->c_str()) : 0;
-    if (daemon > 0) ::kill(daemon, signal);
+  // 192.0.2.<number>. Neighbours made so are on one subnet for each other, too, through this host.
+  Neighbour& add_neighbour(const std::string& name, int number) {
+    Neighbour& neighbour = *neighbours_.emplace_back(std::make_unique<Neighbour>(directory_, name));
+    const std::string address = fmt::format("192.0.2.{}", number);
+    neighbour.connect("v" + name, "192.0.2.11/32", address + "/24");
+    run("ip route add " + address + "/32 dev v" + name + " src 192.0.2.11");
+    return neighbour;
   }
 
-  template <typename Condition>
-  bool run_until(Condition condition, base::Duration limit = 40s) {
-    const base::Instant end = loop_.now() + limit;
-    std::function<void()> tick = [&] {
-      if (condition() || loop_.now() > end) return loop_.stop();
-      timer_ = loop_.after(50ms, tick);
-    };
-    timer_ = loop_.after(0ms, tick);
-    loop_.run();
-    loop_.cancel(timer_);
-    return condition();
-  }
   bool established(const std::string& name) const {
     for (const ProtocolRow& row : runner_->status().sessions) {
       if (row.name == name) return row.established();
@@ -99,18 +58,18 @@ class SessionsTest : public testing::Test {
   static std::string routes() { return run("ip -4 route show"); }
   static bool has_route(const std::string& start) { return ("\n" + routes()).find("\n" + start) != std::string::npos; }
 
-  testing::TempDirectory directory_;
-  RunnerOptions options_;
-  Settings settings_;
-  os::EventLoop loop_;
-  base::NullLog log_;
-  base::MetricRegistry metrics_;
-  base::TimerId timer_{};
+  // The line of the neighbour's session with when it came up; its timers run on.
+  static std::string since_of(const Neighbour& neighbour) {
+    const std::string reply = neighbour.birdc("show protocols a");
+    const auto at = reply.find("\na  ");
+    EXPECT_NE(at, std::string::npos) << reply;
+    return at == std::string::npos ? reply : reply.substr(at + 1, reply.find('\n', at + 1) - at - 1);
+  }
+
   base::Interner interner_;
   model::Decoder decoder_{{.hostname = "a"}, interner_};
   std::vector<model::Update> updates_;
-  std::unique_ptr<BirdRunner> runner_;
-  static inline bool entered_ = false;
+  std::vector<std::unique_ptr<Neighbour>> neighbours_;
 };
 
 // A peer of AS 65001 that "a" has as a BGPPeer.

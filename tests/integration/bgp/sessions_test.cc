@@ -47,21 +47,9 @@ class RouteMonitor {
   pid_t pid_ = -1;
 };
 
-// The line of the neighbour's session with when it came up; its timers run on.
-std::string since_of(Neighbour& neighbour) {
-  const std::string reply = neighbour.birdc("show protocols a");
-  const auto at = reply.find("\na  ");
-  EXPECT_NE(at, std::string::npos) << reply;
-  return at == std::string::npos ? reply : reply.substr(at + 1, reply.find('\n', at + 1) - at - 1);
-}
-
 TEST_F(SessionsTest, ANewPeerResetsNobody) {
-  Neighbour b(directory_, "b");
-  Neighbour c(directory_, "c");
-  b.connect("vb", "192.0.2.11/32", "192.0.2.12/24");
-  run("ip route add 192.0.2.12/32 dev vb src 192.0.2.11");
-  c.connect("vc", "192.0.2.11/32", "192.0.2.13/24");
-  run("ip route add 192.0.2.13/32 dev vc src 192.0.2.11");
+  Neighbour& b = add_neighbour("b", 12);
+  Neighbour& c = add_neighbour("c", 13);
   // Every character a password may have that could trouble BIRD's reader.
   std::filesystem::create_directories(options_.secret_directory + "/bgp");
   directory_.write("secrets/bgp/b", "p w # ; \\ } x\n");
@@ -81,8 +69,7 @@ TEST_F(SessionsTest, ANewPeerResetsNobody) {
 
   // A pool changes filters only.
   put("ippools/p", R"({"spec":{"cidr":"10.65.0.0/16"}})");
-  ASSERT_TRUE(
-      run_until([&] { return os::read_file(options_.config_path)->find("10.65.0.0/16") != std::string::npos; }));
+  ASSERT_TRUE(run_until([&] { return config().find("10.65.0.0/16") != std::string::npos; }));
   ASSERT_TRUE(run_until([&] { return established("Global_192_0_2_13"); }));
   EXPECT_EQ(since_of(b), since);
 
@@ -174,6 +161,34 @@ TEST_F(SessionsTest, TunnelRoutesByModeAndDevice) {
   EXPECT_THAT(monitor.seen(), Not(HasSubstr("Deleted 10.65.")));
 }
 
+// BIRD writes every route again when the filter towards the kernel changes; so it never does.
+TEST_F(SessionsTest, APoolTouchesNoRouteInTheKernelButItsOwn) {
+  if (!os::file_exists("/dev/net/tun")) GTEST_SKIP() << "no /dev/net/tun to stand in for tunl0";
+  run("ip tuntap add tunl0 mode tun");
+  run("ip link set tunl0 up");
+  Neighbour b(directory_, "b");
+  b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
+  b.start_bird(text(router("192.0.2.12",
+                           "route 10.65.8.0/26 blackhole; route 10.66.8.0/26 blackhole; "
+                           "route 10.99.1.0/24 blackhole; route 192.0.2.0/24 blackhole;")));
+  put_peer("b", R"("peerIP":"192.0.2.12")");
+  put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+  start();
+  ASSERT_TRUE(run_until([&] { return has_route("10.65.8.0/26") && has_route("10.99.1.0/24"); }));
+  const RouteMonitor monitor(directory_);
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16","ipipMode":"Always"}})");
+  ASSERT_TRUE(run_until([&] { return has_route("10.66.8.0/26 via 192.0.2.12 dev tunl0"); })) << routes();
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16","vxlanMode":"Always"}})");
+  ASSERT_TRUE(run_until([&] { return !has_route("10.66.8.0/26"); })) << routes();  // the agent's
+  put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16"}})");
+  ASSERT_TRUE(run_until([&] { return has_route("10.66.8.0/26 via 192.0.2.12 dev vb"); })) << routes();
+  EXPECT_THAT(monitor.seen(), HasSubstr("10.66.8.0/26"));
+  EXPECT_THAT(monitor.seen(), Not(HasSubstr("10.65.8.0/26")));
+  EXPECT_THAT(monitor.seen(), Not(HasSubstr("10.99.1.0/24")));
+  // A better route that stays out of the kernel does not let a worse one in: the subnet is connected here.
+  EXPECT_FALSE(has_route("192.0.2.0/24 via 192.0.2.12")) << routes();
+}
+
 TEST_F(SessionsTest, FiltersDecide) {
   Neighbour b(directory_, "b");
   b.connect("vb", "192.0.2.11/24", "192.0.2.12/24");
@@ -210,7 +225,7 @@ TEST_F(SessionsTest, ARefusedLocalFileHoldsUpNothing) {
   start();
   ASSERT_TRUE(run_until([&] { return runner_->status().sessions.size() == 1; }));
   EXPECT_EQ(runner_->status().configuration_error, "");
-  EXPECT_THAT(*os::read_file(options_.config_path), Not(HasSubstr("include")));
+  EXPECT_THAT(config(), Not(HasSubstr("include")));
   directory_.write("local.conf", "protocol static mine { ipv4; route 203.0.113.0/24 blackhole; }\n");
   ASSERT_TRUE(run_until([&] { return has_route("blackhole 203.0.113.0/24"); }));
   directory_.write("local.conf", "protocol static mine { ipv4; route 203.0.114.0/24 blackhole; }\n");
