@@ -41,9 +41,9 @@ class Etcd:
         finally:
             connection.close()
 
-    def get(self, key):
-        """The value as text, None if there is none."""
-        items = self._post('/v3/kv/range', {'key': _code(key)}).get('kvs', [])
+    def get(self, key, revision=0):
+        """The value as text, None if there is none; now, or as it was. RuntimeError if that has been compacted."""
+        items = self._post('/v3/kv/range', {'key': _code(key), 'revision': revision}).get('kvs', [])
         return _text(items[0]['value']) if items else None
 
     def keys(self, prefix):

@@ -1,10 +1,27 @@
 """What guests are told: DHCP, router advertisements, DHCPv6."""
 
+import socket
+import struct
+
 import faults
 from cases import HOSTS
 from packet_checks import PacketTest, everything, look
 
 QUICK = 3  # questions until a guest believes that nobody answers
+
+
+def ask_name(server, name):
+    """The IPv4 address that a DNS server says a name has; '' if it says none, or nothing."""
+    labels = b''.join(bytes([len(label)]) + label.encode() for label in name.split('.')) + b'\0'
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as question:
+        question.settimeout(1)
+        try:
+            question.connect((server, 53))
+            question.send(struct.pack('!6H', 1, 0x0100, 1, 0, 0, 0) + labels + struct.pack('!2H', 1, 1))
+            answer = question.recv(512)
+        except OSError:
+            return ''
+    return socket.inet_ntoa(answer[-4:]) if struct.unpack_from('!H', answer, 6)[0] == 1 else ''
 
 
 class DhcpChecks(PacketTest):
@@ -39,6 +56,15 @@ class DhcpChecks(PacketTest):
         self.judge('another gateway', see, changed, [(faults.subnet_kept(subnet), told)], update(gateway_ip='10.82.0.254'))
         self.judge('DHCP off', see, nothing, [(faults.subnet_kept(subnet), changed)], update(enable_dhcp=False))
         self.judge('DHCP on', see, changed, [(faults.subnet_left_out(subnet), nothing)], update(enable_dhcp=True))
+
+    def test_the_host_answers_dns(self):
+        """Where a subnet has no name servers the host is one, at the gateway's address; it knows the guests it has of the network."""
+        network = self.neutron.create('network', name='names')
+        self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.85.0.0/24')
+        asker, named = (self.machine(name, HOSTS[1], [self.open_group], network=network, v6=False) for name in ('asker', 'named'))
+        name = 'host-%s.openstacklocal' % named.address.replace('.', '-')
+        self.judge('its name', lambda: asker.in_network(lambda: ask_name('10.85.0.1', name)), named.address, [
+            (faults.endpoint_left_out(named.port), ''), (faults.endpoint_left_out(asker.port), '')])
 
     def test_dhcp_options_of_a_port(self):
         guest = self.machine('optional', HOSTS[1], [self.open_group], v6=False)

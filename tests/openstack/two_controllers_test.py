@@ -592,6 +592,38 @@ class LeaderTest(Base):
         wait_for('the other', lambda: other.status()['leader'], 5)
 
 
+class CompactionTest(Base):
+    """Of etcd's history. The first check has nothing to go by and only notes where etcd stands; the next one, when the trigger key has
+    expired, drops what is older than that.
+    """
+
+    TRIGGER, LAST = '/calico/compaction/v1/trigger', '/calico/compaction/v1/last'
+
+    def test_what_is_older_than_the_last_check_goes(self):
+        controller = Controller(self.folder, 'm0', self.etcd.port, Database(), 'etcd_compaction_min_revisions = 10\n')
+        self.addCleanup(controller.close)
+        self.etcd.put('/test', 'old')
+        wait_for('the first check', lambda: self.etcd.get(self.TRIGGER))
+        self.assertEqual(self.etcd.get(self.LAST), '0')
+        noted = self.etcd.snapshot('/test')[1]
+        for number in range(30):
+            self.etcd.put('/test', 'new %d' % number)
+        self.assertEqual(self.etcd.get('/test', noted), 'old')
+
+        controller.kill()
+        self.etcd.delete(self.TRIGGER)  # what the end of its lease does within the hour
+        controller.start()
+        wait_for('the second check', lambda: self.etcd.get(self.LAST) != '0')
+        compacted = int(self.etcd.get(self.LAST))
+        self.assertLess(compacted, noted + 30)
+        with self.assertRaisesRegex(RuntimeError, 'compacted'):
+            self.etcd.get('/test', compacted - 1)
+        self.assertEqual(self.etcd.get('/test', compacted), 'old')
+        self.assertEqual(self.etcd.get('/test'), 'new 29')
+        controller.wait()
+        self.assertEqual(controller.resync('--dry-run')['differences'], [])
+
+
 if __name__ == '__main__':
     for argument in list(sys.argv[1:]):
         if argument.startswith(('--runs=', '--seed=')):
