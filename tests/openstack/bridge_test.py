@@ -178,6 +178,7 @@ class BridgeTest(unittest.TestCase):
                 (lambda: self.neutron.update('network', self.network['id'], qos_policy_id=policy), 400, 'QoS'),
                 (lambda: self.port(extra_dhcp_opts=[{'opt_name': 'nonsense', 'opt_value': 'x'}]), 400, 'nonsense'),
                 (lambda: self.port(**{'binding:vnic_type': 'direct'}), 400, 'VNIC'),
+                (lambda: self.neutron.create('trunk', port_id=port['id']), 404, 'not be found'),
                 (lambda: self.port(device_id='a/b'), 400, 'device_id'),
                 (lambda: self.port(allowed_address_pairs=[{'ip_address': '10.0.0.0/8'}]), 400, 'addresses'),
                 (lambda: self.neutron.create('security_group', name='x', stateful=False), 400, 'stateless')):
