@@ -1,6 +1,8 @@
 // sessions_fixture.h: for tests: host "a" (AS 64512) with resources and neighbours.
 #pragma once
 
+#include <cmath>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,12 +60,21 @@ class SessionsTest : public RunnerTest {
   static std::string routes() { return run("ip -4 route show"); }
   static bool has_route(const std::string& start) { return ("\n" + routes()).find("\n" + start) != std::string::npos; }
 
-  // The line of the neighbour's session with when it came up; its timers run on.
-  static std::string since_of(const Neighbour& neighbour) {
+  // Since when the neighbour's session with us stands, in seconds of the day; -1 if it does not.
+  static double since_of(const Neighbour& neighbour) {
     const std::string reply = neighbour.birdc("show protocols a");
     const auto at = reply.find("\na  ");
-    EXPECT_NE(at, std::string::npos) << reply;
-    return at == std::string::npos ? reply : reply.substr(at + 1, reply.find('\n', at + 1) - at - 1);
+    int hours = 0;
+    int minutes = 0;
+    double seconds = 0;
+    const bool stands = at != std::string::npos && reply.find("Established", at) != std::string::npos &&
+                        std::sscanf(reply.c_str() + at + 1, "a BGP --- up %d:%d:%lf", &hours, &minutes, &seconds) == 3;
+    EXPECT_TRUE(stands) << reply;
+    return stands ? hours * 3600 + minutes * 60 + seconds : -1;
+  }
+  // BIRD computes the time of day anew each time it prints one, and is a millisecond off now and then.
+  static bool is_session_since(const Neighbour& neighbour, double since) {
+    return std::abs(since_of(neighbour) - since) < 0.1;
   }
 
   base::Interner interner_;
