@@ -159,7 +159,8 @@ TEST_F(DirectoryTest, SameResourceInTwoFilesTheFirstCounts) {
   write("b.yaml", std::string(kNetworkSet) + "  - 11.0.0.0/8\n");
   const auto store = open();
   EventCollector collector(*store, {"/calico/"});
-  ASSERT_TRUE(collector.wait([](const Seen& s) { return s.diagnostics.size() == 1; }));
+  ASSERT_TRUE(collector.wait(
+      [](const Seen& s) { return s.diagnostics.size() == 1 && s.items.contains(key("globalnetworksets/friends")); }));
   EXPECT_EQ(collector.seen().diagnostics[0].source, directory_.file("b.yaml"));
   EXPECT_THAT(collector.seen().diagnostics[0].text, HasSubstr("a.yaml"));
   std::filesystem::remove(directory_.file("a.yaml"));
