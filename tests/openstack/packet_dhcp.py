@@ -61,10 +61,10 @@ class DhcpChecks(PacketTest):
         """Where a subnet has no name servers the host is one, at the gateway's address; it knows the guests it has of the network."""
         network = self.neutron.create('network', name='names')
         self.neutron.create('subnet', network_id=network['id'], ip_version=4, cidr='10.85.0.0/24')
-        asker, named = (self.machine(name, HOSTS[1], [self.open_group], network=network, v6=False) for name in ('asker', 'named'))
-        name = 'host-%s.openstacklocal' % named.address.replace('.', '-')
-        self.judge('its name', lambda: asker.in_network(lambda: ask_name('10.85.0.1', name)), named.address, [
-            (faults.endpoint_left_out(named.port), ''), (faults.endpoint_left_out(asker.port), '')])
+        curious, namesake = (self.machine(name, HOSTS[1], [self.open_group], network=network, v6=False) for name in ('curious', 'namesake'))
+        name = 'host-%s.openstacklocal' % namesake.address.replace('.', '-')
+        self.judge('its name', lambda: curious.in_network(lambda: ask_name('10.85.0.1', name)), namesake.address, [
+            (faults.endpoint_left_out(namesake.port), ''), (faults.endpoint_left_out(curious.port), '')])
 
     def test_dhcp_options_of_a_port(self):
         guest = self.machine('optional', HOSTS[1], [self.open_group], v6=False)
