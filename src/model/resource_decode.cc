@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-
 #include "base/strings.h"
 #include "model/kinds/kinds.h"
 #include "model/resource_text.h"
