@@ -55,6 +55,14 @@ struct World {
     }
     calculator.update(model::WorkloadEndpointChange{{names.intern("openstack"), name}, value});
   }
+  // "a" on near and "b" on far, which have no tunnel addresses; their routes have been told.
+  void start_with_two_guests() {
+    node("near", "192.0.2.2/24", "");
+    node("far", "198.51.100.3/24", "");
+    guest("a", "near", "10.65.0.1");
+    guest("b", "far", "10.65.0.2");
+    routes();
+  }
   void no_guest(const std::string& name) {
     calculator.update(model::WorkloadEndpointChange{{names.intern("openstack"), name}, std::nullopt});
   }
@@ -175,11 +183,7 @@ TEST(RouteResolver, AnAddressStaysUntilItsLastGuestLeaves) {
 
 TEST(RouteResolver, GuestsThatAResyncDoesNotBringBackLoseTheirRoutes) {
   World w(RouteSource::kWorkloads);
-  w.node("near", "192.0.2.2/24", "");
-  w.node("far", "198.51.100.3/24", "");
-  w.guest("a", "near", "10.65.0.1");
-  w.guest("b", "far", "10.65.0.2");
-  w.routes();
+  w.start_with_two_guests();
   w.calculator.resync_begin();
   w.pool("10.65.0.0/16", model::EncapMode::kAlways);
   w.node("here", "192.0.2.1/24", "10.65.9.1");
@@ -192,11 +196,7 @@ TEST(RouteResolver, GuestsThatAResyncDoesNotBringBackLoseTheirRoutes) {
 
 TEST(RouteResolver, ANodesNewAddressIsNewsForItsRoutesAlone) {
   World w(RouteSource::kWorkloads);
-  w.node("near", "192.0.2.2/24", "");
-  w.node("far", "198.51.100.3/24", "");
-  w.guest("a", "near", "10.65.0.1");
-  w.guest("b", "far", "10.65.0.2");
-  w.routes();
+  w.start_with_two_guests();
   w.node("far", "198.51.100.3/25", "");  // another network: of no interest
   w.node("near", "192.0.2.9/24", "");
   const auto output = w.calculator.flush();

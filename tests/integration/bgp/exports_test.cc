@@ -36,6 +36,16 @@ class ExportsTest : public SessionsTest {
     for (model::Update& update : out.updates) runner_->apply(update);
   }
 
+  // A member of the mesh "d", a router "b" of another AS with a route of pool `one` and one of none, and us.
+  void start_beside_router(Neighbour& b, Neighbour& d, const std::string& more = "") {
+    b.start_bird(text(router("192.0.2.12", "route 10.65.9.0/26 blackhole; route 10.66.9.0/26 blackhole;", more)));
+    d.start_bird(text(member(14, "route 10.66.4.0/26 blackhole;")));
+    put_peer("b", R"("peerIP":"192.0.2.12")");
+    put("nodes/d", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.14/24"}}})");
+    put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
+    start();
+  }
+
   // Session of the mesh or of an internal peer.
   static NeighbourConfig member(int number, const std::string& networks, const std::string& more = "") {
     return {.router_id = fmt::format("192.0.2.{}", number),
@@ -100,12 +110,7 @@ TEST_F(ExportsTest, PoolsAndBlocksChangeWithoutTheMeshesFilters) {
 TEST_F(ExportsTest, ARoutersRoutesGetTheirClassWhenTheyEnter) {
   Neighbour& b = add_neighbour("b", 12);
   Neighbour& d = add_neighbour("d", 14);
-  b.start_bird(text(router("192.0.2.12", "route 10.65.9.0/26 blackhole; route 10.66.9.0/26 blackhole;")));
-  d.start_bird(text(member(14, "route 10.66.4.0/26 blackhole;")));
-  put_peer("b", R"("peerIP":"192.0.2.12")");
-  put("nodes/d", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.14/24"}}})");
-  put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
-  start();
+  start_beside_router(b, d);
   ASSERT_TRUE(gets(d, "10.65.9.0/26"));
   ASSERT_TRUE(run_until([&] { return config().find("import filter bgp_in4_classify;") != std::string::npos; }));
   ASSERT_TRUE(gets(d, "10.65.9.0/26"));
@@ -128,13 +133,7 @@ TEST_F(ExportsTest, ARoutersRoutesGetTheirClassWhenTheyEnter) {
 TEST_F(ExportsTest, ARouterWithoutRouteRefreshIsNotRestarted) {
   Neighbour& b = add_neighbour("b", 12);
   Neighbour& d = add_neighbour("d", 14);
-  b.start_bird(text(router("192.0.2.12", "route 10.65.9.0/26 blackhole; route 10.66.9.0/26 blackhole;",
-                           "enable route refresh off;")));
-  d.start_bird(text(member(14, "")));
-  put_peer("b", R"("peerIP":"192.0.2.12")");
-  put("nodes/d", R"({"spec":{"bgp":{"ipv4Address":"192.0.2.14/24"}}})");
-  put("ippools/one", R"({"spec":{"cidr":"10.65.0.0/16"}})");
-  start();
+  start_beside_router(b, d, "enable route refresh off;");
   ASSERT_TRUE(gets(d, "10.65.9.0/26"));
   const double since = since_of(b);
   put("ippools/two", R"({"spec":{"cidr":"10.66.0.0/16"}})");
